@@ -227,9 +227,7 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
     def _handed_back(self, run: Run | None, seconds: float, attempts: Attempts) -> Ignore:
         if run is None:
             raise AssertionError("Without a row every wait is held.")
-        self.deployment.ledger.park(
-            run, seconds, attempts=dumps(attempts.counted), intent=""
-        )
+        self.deployment.ledger.park(run, seconds, attempts=dumps(attempts.counted), intent="")
         return Ignore()
 
     @property
@@ -275,5 +273,3 @@ def endpoint_of(kwargs: Mapping[str, Any]) -> str:
     request = message.get("request") if isinstance(message, Mapping) else None
     name = request.get("endpoint_name") if isinstance(request, Mapping) else None
     return name if isinstance(name, str) else ""
-
-

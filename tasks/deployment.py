@@ -14,8 +14,8 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from ..config import Settings
-from .ledger import Ledger
 from .leases import Lease
+from .ledger import Ledger
 
 if TYPE_CHECKING:
     from ..runtime.s3 import S3Store

@@ -6,7 +6,6 @@ by the next one.
 
 import logging
 import math
-
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, cast
