@@ -1,4 +1,4 @@
-"""SageMaker Runtime's API, typed. Knows nothing of Celery or Redis, and imports boto3 only to call."""
+"""SageMaker Runtime's API, typed. Knows nothing of Celery; imports boto3 only to call."""
 
 from . import exceptions
 from .requests import (

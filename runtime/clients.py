@@ -34,7 +34,7 @@ class Clients:
 
     @property
     def runtime(self) -> "SageMakerRuntimeClient":
-        """SageMaker Runtime. botocore's retries are off: after a read timeout they run the model again."""
+        """SageMaker Runtime; botocore's retries, which run a model again, are off."""
         client: SageMakerRuntimeClient = self._client(
             "sagemaker-runtime", {"total_max_attempts": 1}
         )

@@ -74,7 +74,7 @@ def serialize(operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
 def members(operation: str) -> frozenset[str]:
     """Return the names that the operation's request has in the installed botocore."""
     shape = operation_model(operation).input_shape
-    return frozenset(shape.members) if shape is not None else frozenset()  # type: ignore[attr-defined]
+    return frozenset(shape.members) if shape is not None else frozenset()
 
 
 def async_body_supported() -> bool:

@@ -66,7 +66,7 @@ _WRONG_KIND = re.compile(
 
 #: Foreign classes that are not answers of the service. The most derived one found here decides.
 TABLE: Mapping[type[BaseException], type[ours.InferenceError]] = {
-    # botocore: no answer
+    # No answer, says botocore.
     boto.ConnectTimeoutError: ours.ConnectTimeout,
     boto.EndpointConnectionError: ours.EndpointUnreachable,
     boto.ProxyConnectionError: ours.EndpointUnreachable,
@@ -81,7 +81,7 @@ TABLE: Mapping[type[BaseException], type[ours.InferenceError]] = {
     boto.ChecksumError: ours.StreamChecksumMismatch,
     botocore.eventstream.ChecksumMismatch: ours.StreamChecksumMismatch,
     botocore.eventstream.ParserError: ours.StreamTruncated,
-    # botocore: credentials
+    # No credentials, says botocore.
     boto.NoCredentialsError: ours.CredentialsUnavailable,
     boto.PartialCredentialsError: ours.CredentialsUnavailable,
     boto.CredentialRetrievalError: ours.CredentialsUnavailable,
@@ -90,14 +90,14 @@ TABLE: Mapping[type[BaseException], type[ours.InferenceError]] = {
     boto.SSOError: ours.CredentialsUnavailable,
     boto.MetadataRetrievalError: ours.CredentialsUnavailable,
     boto.RefreshWithMFAUnsupportedError: ours.CredentialsUnavailable,
-    # botocore: a request that cannot be made
+    # A request that cannot be made, says botocore.
     boto.ParamValidationError: ours.InvalidRequest,
     boto.ValidationError: ours.InvalidRequest,
     boto.MD5UnavailableError: ours.ClientConfigurationError,
     # Whatever else botocore raises comes from its own set-up: region, profile, address, data.
     boto.BotoCoreError: ours.ClientConfigurationError,
     boto3.exceptions.Boto3Error: ours.ClientConfigurationError,
-    # urllib3, where botocore lets it through: in the middle of a body
+    # What botocore lets through from urllib3, in the middle of a body.
     http.ConnectTimeoutError: ours.ConnectTimeout,
     http.NewConnectionError: ours.EndpointUnreachable,
     http.ProxyError: ours.EndpointUnreachable,
@@ -105,7 +105,7 @@ TABLE: Mapping[type[BaseException], type[ours.InferenceError]] = {
     http.ReadTimeoutError: ours.ReadTimeout,
     http.ProtocolError: ours.ConnectionLost,
     http.HTTPError: ours.ConnectionLost,
-    # sockets
+    # And from sockets.
     ConnectionRefusedError: ours.EndpointUnreachable,
     TimeoutError: ours.ReadTimeout,
     ConnectionError: ours.ConnectionLost,
@@ -173,7 +173,7 @@ def s3_error(response: Mapping[str, Any]) -> ours.InferenceError:
     code, message, members = _answer(response)
     status = members.get("http_status")
     members["error_code"] = code
-    if code in {"NoSuchBucket"}:
+    if code == "NoSuchBucket":
         return ours.S3BucketNotFound(message, members)
     if code in {"NoSuchKey", "404", "NotFound"}:
         return ours.S3ObjectNotFound(message, members)

@@ -28,7 +28,7 @@ REFUSED_LIMIT = 20
 _RANDOM = random.Random()
 
 
-class HandBack(Exception):  # noqa: N818 - control flow, not an error
+class HandBack(Exception):
     """The next attempt is `seconds` away: too long to hold a slot."""
 
     def __init__(self, seconds: float) -> None:
