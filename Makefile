@@ -2,7 +2,8 @@
 
 PYTHON ?= python3
 UV_VERSION ?= 0.13.9
-UV ?= $(shell command -v uv || echo .uv/bin/uv)
+# A uv on PATH if it is 0.9 or newer, else one of our own.
+UV ?= $(or $(shell uv --version 2>/dev/null | awk '{split($$2, v, "."); if (v[1] > 0 || v[2] >= 9) print $$1}'),.uv/bin/uv)
 
 # The interpreter is the one found above: uv must neither fetch nor choose another.
 export UV_PYTHON_DOWNLOADS := never
