@@ -4,7 +4,7 @@ import pickle
 from pathlib import Path
 
 import pytest
-from celery_sagemaker.config import Settings, SettingsError
+from celery_sagemaker.config import Settings, SettingsError, addresses
 
 COST = "CELERY_SAGEMAKER_RETRIES__ThrottlingException__COST"
 TOML = """
@@ -109,6 +109,11 @@ def test_secrets_are_masked(url: str) -> None:
     assert settings.broker_url == url
 
 
+def test_an_address_that_cannot_be_read_is_masked_whole() -> None:
+    """Where its password ends cannot be known."""
+    assert addresses.mask("redis://:hunter2@[host") == "***"
+
+
 @pytest.mark.parametrize(
     "url", ["redis://:hunter2@host:port/0", "hunter2", "redis://:hunter2@/0", "redis://h/hunter2"]
 )
@@ -146,7 +151,7 @@ def test_a_wrong_address_is_not_shown_either(url: str) -> None:
         ({"broker_url": "sqs://"}, "broker_url", "must begin with"),
         ({"broker_url": "redis://h:0/0"}, "broker_url", "no usable port"),
         ({"state_url": "amqp://h//"}, "state_url", "must begin with"),
-        ({"broker_url": "amqp://h//"}, "result_url", "broker_url was taken"),
+        ({"broker_url": "amqp://h//", "state_url": "redis://s/0"}, "result_url", "url was taken"),
         ({"endpoints": {"A": {}, "a": {}}}, "A, a", "differ in case only"),
         ({"endpoints": 3}, "endpoints", "valid dictionary"),
     ],
@@ -156,6 +161,11 @@ def test_an_error_names_its_key(values: dict[str, object], key: str, part: str) 
     found = problems(**values)
     assert list(found) == [key]
     assert part in found[key]
+
+
+def test_rabbitmq_cannot_keep_the_state() -> None:
+    """Both addresses that would follow the broker have to be given, and one run says so."""
+    assert set(problems(broker_url="amqp://h//")) == {"result_url", "state_url"}
 
 
 def test_every_problem_is_named_with_its_place(
