@@ -55,6 +55,7 @@ lock: $(filter .uv/bin/uv,$(UV)) ## Renew uv.lock
 	$(UV) lock --upgrade
 
 wheel: install ## Build the wheel into dist/
+	rm -rf build/lib build/bdist.*  # else setuptools packs modules that are long gone
 	$(UV) build --quiet --wheel --out-dir dist
 
 clean: ## Remove what the other targets made

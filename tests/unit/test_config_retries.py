@@ -53,6 +53,14 @@ def test_the_documentation_has_the_same_table() -> None:
     assert list(documented.items()) == list(retries.DEFAULTS.items())
 
 
+def test_the_table_knows_every_error_of_the_runtime() -> None:
+    """Each class that is raised has its line, and no line stands for a class that is not there."""
+    exceptions = pytest.importorskip("celery_sagemaker.runtime.exceptions")
+    raised = {code for code, cls in exceptions.by_code.items() if not cls.__subclasses__()}
+    assert raised - set(retries.CODES) == set()
+    assert {code.partition(":")[0] for code in retries.CODES} - set(exceptions.by_code) == set()
+
+
 def test_every_policy_has_a_reason() -> None:
     """No number stands there without one."""
     assert all(policy.reason for policy in retries.DEFAULTS.values())
