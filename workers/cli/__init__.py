@@ -1,0 +1,5 @@
+"""The command line `celery-sagemaker`."""
+
+from .app import main
+
+__all__ = ["main"]
