@@ -1,0 +1,72 @@
+"""What is wrong with a configuration, key by key."""
+
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+
+from pydantic import ValidationError
+
+#: A check of several keys names the one at fault itself.
+CROSSING = re.compile(r"(?P<key>[a-z_]+): (?P<text>.*)", re.DOTALL)
+UNKNOWN = "extra_forbidden"
+#: A default that stands on another field is not made when that field is wrong: one error is enough.
+CONSEQUENCES = frozenset({"default_factory_not_called"})
+
+
+class SettingsError(ValueError):
+    """The configuration cannot be used.
+
+    Attributes:
+        problems: what is wrong, by dotted key (``ledger.lease``).
+    """
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        self.problems = dict(problems)
+        super().__init__("\n".join(f"{key}: {text}" for key, text in self.problems.items()))
+
+    def __reduce__(self) -> tuple[type["SettingsError"], tuple[dict[str, str]]]:
+        return type(self), (self.problems,)
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Say that a word is unknown, and which known one it looks like.
+
+    Args:
+        word: the word that was written.
+        known: the words that would have been understood.
+    """
+    names = sorted(known)
+    close = get_close_matches(word.lower(), [name.lower() for name in names], n=1, cutoff=0.6)
+    if close:
+        match = next(name for name in names if name.lower() == close[0])
+        return f"unknown key, did you mean {match}?"
+    return f"unknown key, known are {', '.join(names)}"
+
+
+def problems(error: ValidationError, known: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    """One line per wrong key; the values stay out of it, since they may be secrets.
+
+    Args:
+        error: what pydantic found.
+        known: the keys of each section, by the section's name ("" is the top level).
+    """
+    found: dict[str, str] = {}
+    for item in error.errors(include_url=False, include_context=False, include_input=False):
+        path = [str(part) for part in item["loc"] if part != "[key]"]
+        if item["type"] in CONSEQUENCES:
+            continue
+        if item["type"] == UNKNOWN:
+            text = suggestion(path[-1], known.get(_section(path), ()))
+        else:
+            text = item["msg"].removeprefix("Value error, ")
+            if named := CROSSING.fullmatch(text):
+                path, text = [*path, named["key"]], named["text"]
+        found.setdefault(".".join(path), text)
+    return found
+
+
+def _section(path: list[str]) -> str:
+    """Name the section a key is in; names chosen by the user are left out of it."""
+    if path[0] == "endpoints" and len(path) > 3:  # noqa: PLR2004 - endpoints.<name>.retries.<code>
+        return "retries"
+    return path[0] if len(path) > 1 else ""

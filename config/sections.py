@@ -1,0 +1,78 @@
+"""The sections of the settings: one value per subject."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Seconds = Annotated[float, Field(gt=0)]
+WholeSeconds = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Price = Annotated[float, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A part of the settings: immutable, and it refuses what it does not know."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+
+class LedgerSettings(Section):
+    """The record of accepted requests."""
+
+    lease: Seconds = 30.0
+    """Seconds a run owns its row without a heartbeat."""
+    resend_after: Seconds = 60.0
+    """Seconds after which an accepted row without a message is sent again."""
+    max_deliveries: Count = 5
+    """Deliveries after which a request counts as poison."""
+    retention: WholeSeconds = 259_200
+    """Seconds a row is kept after its final state; three days."""
+
+
+class PollingSettings(Section):
+    """The search for the outputs of asynchronous inferences."""
+
+    tick: Seconds = 1.0
+    """Seconds between two looks of the clock at what is due."""
+    min_interval: Seconds = 1.0
+    """Seconds between two looks at one output, at first."""
+    max_interval: Seconds = 30.0
+    """Seconds between two looks at one output, at most."""
+    deadline_margin: Annotated[int, Field(ge=0)] = 60
+    """Seconds granted beyond the request's time to live and the invocation's timeout."""
+    unanswered_grace: WholeSeconds = 900
+    """Seconds an intent without an answer is looked for before it may be invoked again."""
+    list_price: Price = 0.005
+    """US dollars for 1,000 LIST requests (S3 Standard, us-east-1)."""
+    head_price: Price = 0.0004
+    """US dollars for 1,000 HEAD requests (S3 Standard, us-east-1)."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "PollingSettings":
+        if self.min_interval > self.max_interval:
+            raise ValueError("min_interval: longer than max_interval")
+        return self
+
+
+class TimeoutSettings(Section):
+    """How long one call may take."""
+
+    connect: Seconds = 5.0
+    """Seconds to reach the endpoint."""
+    read: Seconds = 70.0
+    """Seconds to wait for an answer. A model has 60: a shorter wait pays for answers it drops."""
+
+
+class BudgetSettings(Section):
+    """The retries an endpoint is granted, shared by every worker: a token bucket."""
+
+    size: Count = 500
+    """Tokens in a full bucket; botocore's retry quota has the same size."""
+    refund: Annotated[int, Field(ge=0)] = 1
+    """Tokens given back by one success."""

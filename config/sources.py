@@ -1,0 +1,127 @@
+"""Where settings come from: the environment and one TOML file."""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic_settings import BaseSettings, EnvSettingsSource
+from pydantic_settings.exceptions import SettingsError as UnreadableVariable
+
+from .errors import SettingsError, suggestion
+
+PREFIX = "CELERY_SAGEMAKER_"
+NESTED = "__"
+#: Names the TOML file.
+FILE_VARIABLE = "CELERY_SAGEMAKER_CONFIG"
+#: Read from the working directory when no file is named and this one is there.
+FILE = Path("celery-sagemaker.toml")
+#: Tables whose keys are endpoint names or error codes. Environment variables lose their case, and
+#: neither has two names that differ in case only, so that both sources are joined in lower case.
+NAMED = frozenset({"endpoints", "retries"})
+
+Key = tuple[str, ...]
+
+
+def find_file(path: Path | None) -> Path | None:
+    """Find the TOML file: the given one, the environment's, else the default if it is there."""
+    named = path or os.environ.get(FILE_VARIABLE)
+    if named:
+        return Path(named)
+    return FILE if FILE.is_file() else None
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        SettingsError: it cannot be read, or is not TOML.
+    """
+    try:
+        with path.open("rb") as file:
+            return lower_names(tomllib.load(file))
+    except OSError as error:
+        raise SettingsError({str(path): f"cannot be read: {error.strerror}"}) from error
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
+        raise SettingsError({str(path): f"is not TOML: {error}"}) from error
+
+
+def read_environment(model: type[BaseSettings]) -> dict[str, Any]:
+    """Read the variables of a settings class, as pydantic-settings does.
+
+    Raises:
+        SettingsError: a variable of ours that means nothing, or a value that should be JSON.
+    """
+    known = model.model_fields
+    unknown = {
+        name: suggestion(path[0], known)
+        for path, name in variables().items()
+        if path[0] not in known
+    }
+    if unknown:
+        raise SettingsError(unknown)
+    try:
+        source = EnvSettingsSource(
+            model, env_prefix=PREFIX, env_nested_delimiter=NESTED, env_ignore_empty=True
+        )
+        return lower_names(source())
+    except UnreadableVariable as error:
+        raise SettingsError({"environment": str(error)}) from error
+
+
+def variables() -> dict[Key, str]:
+    """The environment's variables of ours that are not empty: path of keys to name."""
+    return {
+        tuple(name[len(PREFIX) :].lower().split(NESTED)): name
+        for name, value in os.environ.items()
+        if name.upper().startswith(PREFIX) and name.upper() != FILE_VARIABLE and value
+    }
+
+
+def lower_names(data: dict[str, Any]) -> dict[str, Any]:
+    """Put the names that users choose (endpoints, error codes) into lower case."""
+    return {key: _lower(value) if key in NAMED else value for key, value in data.items()}
+
+
+def _lower(table: Any) -> Any:
+    if not isinstance(table, Mapping):
+        return table
+    lowered = {str(name).lower(): value for name, value in table.items()}
+    if len(lowered) < len(table):
+        raise SettingsError({", ".join(table): "names that differ in case only"})
+    return {
+        name: lower_names(value) if isinstance(value, dict) else value
+        for name, value in lowered.items()
+    }
+
+
+def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """Join two nested mappings; the second one wins."""
+    joined = dict(lower)
+    for key, value in upper.items():
+        below = joined.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        joined[key] = merge(below, value) if both else value  # type: ignore[arg-type]
+    return joined
+
+
+def leaves(data: Mapping[str, Any], above: Key = ()) -> Iterator[Key]:
+    """Every key that has a value, as a path."""
+    for key, value in data.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, (*above, key))
+        else:
+            yield (*above, key)
+
+
+def origins(
+    from_file: Mapping[str, Any], path: Path | None, environment: Mapping[str, Any]
+) -> dict[str, str]:
+    """Tell where each given key came from, by dotted key."""
+    found = {".".join(leaf): f"file {path}" for leaf in leaves(from_file)}
+    names = variables()
+    for leaf in leaves(environment):
+        name = next(names[leaf[:end]] for end in range(len(leaf), 0, -1) if leaf[:end] in names)
+        found[".".join(leaf)] = f"env {name}"
+    return found
