@@ -1,5 +1,9 @@
 """The command line `celery-sagemaker`."""
 
-from .app import main
 
-__all__ = ["main"]
+def main() -> None:
+    """Run the command line."""
+    # Typer, rich and Celery are not for who imports only a module of this package.
+    from .app import app  # noqa: PLC0415
+
+    app()

@@ -18,8 +18,3 @@ app.command("invoke")(invoking.invoke)
 app.command("invoke-async")(invoking.invoke_async)
 app.command("status")(state.status)
 app.command("config")(configuration.config)
-
-
-def main() -> None:
-    """Run the command line (the `celery-sagemaker` script)."""
-    app()
