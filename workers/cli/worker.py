@@ -14,7 +14,9 @@ def worker(
     concurrency: Annotated[
         int | None, typer.Option(min=1, help="Calls at once; by default the setting's.")
     ] = None,
-    pool: Annotated[str, typer.Option(help="Celery's pool; threads suit waiting calls.")] = "threads",
+    pool: Annotated[
+        str, typer.Option(help="Celery's pool; threads suit waiting calls.")
+    ] = "threads",
     queues: Annotated[
         str | None, typer.Option(help="Comma-separated queues; by default all of sagemaker.*.")
     ] = None,
