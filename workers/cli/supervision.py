@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from . import worker
 
@@ -53,7 +54,7 @@ class SupervisedWorker:
         self._started_at = self._next_start = 0.0
         self._delay = RESTART_SECONDS
 
-    def __enter__(self) -> "SupervisedWorker":
+    def __enter__(self) -> Self:
         self.start()
         return self
 

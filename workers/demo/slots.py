@@ -3,6 +3,7 @@
 import threading
 import time
 from dataclasses import dataclass
+from typing import Self
 
 from celery import Celery
 
@@ -42,7 +43,7 @@ class SlotSampler:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> "SlotSampler":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
