@@ -2,9 +2,11 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from .addresses import S3Prefix
+from .errors import suggestion
+from .retries import CODES
 from .sections import Count, Section
 
 
@@ -19,6 +21,17 @@ class RetryOverride(Section):
     """Seconds, the longest wait."""
     cost: Annotated[int, Field(ge=0)] | None = None
     """Tokens a retry takes from the endpoint's budget."""
+
+
+def _code(name: str) -> str:
+    """Give a code its own spelling."""
+    for code in CODES:
+        if code.lower() == name.lower():
+            return code
+    raise ValueError(f"{suggestion(name, CODES, 'error code')}; known are {', '.join(CODES)}")
+
+
+RetryOverrides = dict[Annotated[str, AfterValidator(_code)], RetryOverride]
 
 
 class EndpointSettings(Section):
@@ -36,5 +49,5 @@ class EndpointSettings(Section):
     """Seconds the model has for an asynchronous request (InvocationTimeoutSeconds)."""
     repeatable: bool = False
     """Whether a request that may have run already can be sent again."""
-    retries: dict[str, RetryOverride] = Field(default_factory=dict)
+    retries: RetryOverrides = Field(default_factory=dict)
     """Changes to the retry policies for this endpoint, by error code."""

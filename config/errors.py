@@ -28,19 +28,17 @@ class SettingsError(ValueError):
         return type(self), (self.problems,)
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
+def suggestion(word: str, known: Iterable[str], kind: str = "key") -> str:
     """Say that a word is unknown, and which known one it looks like.
 
     Args:
         word: the word that was written.
         known: the words that would have been understood.
+        kind: what the word is.
     """
-    names = sorted(known)
-    close = get_close_matches(word.lower(), [name.lower() for name in names], n=1, cutoff=0.6)
-    if close:
-        match = next(name for name in names if name.lower() == close[0])
-        return f"unknown key, did you mean {match}?"
-    return f"unknown key, known are {', '.join(names)}"
+    names = {name.lower(): name for name in sorted(known)}
+    close = get_close_matches(word.lower(), names, n=1, cutoff=0.6)
+    return f"unknown {kind}" + (f", did you mean {names[close[0]]}?" if close else "")
 
 
 def problems(error: ValidationError, known: Mapping[str, Iterable[str]]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from . import addresses, errors, sources
-from .endpoints import EndpointSettings, RetryOverride
+from .endpoints import EndpointSettings, RetryOverride, RetryOverrides
 from .sections import (
     BudgetSettings,
     Count,
@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     budget: BudgetSettings = BudgetSettings()
     endpoints: dict[str, EndpointSettings] = {}
     """What to know about single endpoints, by name in lower case."""
-    retries: dict[str, RetryOverride] = {}
+    retries: RetryOverrides = {}
     """Changes to the retry policies, by error code."""
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -165,7 +165,7 @@ class Settings(BaseSettings):
         """
         given = {".".join(leaf) for leaf in sources.leaves(self.model_dump(exclude_unset=True))}
         return {
-            key: self._origins.get(key, "argument" if key in given else "default")
+            key: self._origins.get(key.lower(), "argument" if key in given else "default")
             for key in map(".".join, sources.leaves(self.model_dump()))
         }
 

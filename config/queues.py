@@ -1,0 +1,47 @@
+"""The queues: one per kind of work, so that one kind never waits behind another."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from kombu import Exchange, Queue
+
+#: Calls that are answered while the worker waits: seconds.
+INVOKE = "sagemaker.invoke"
+#: Submissions to asynchronous endpoints, and the collection of their outputs: milliseconds.
+ASYNC = "sagemaker.async"
+#: Looks at S3 for pending outputs; apart, so that a full INVOKE queue delays no deadline.
+POLL = "sagemaker.poll"
+ALL = (INVOKE, ASYNC, POLL)
+
+#: Task name to queue.
+TASKS: Mapping[str, str] = MappingProxyType(
+    {
+        "sagemaker.invoke": INVOKE,
+        "sagemaker.invoke_async": ASYNC,
+        "sagemaker.collect": ASYNC,
+        "sagemaker.poll": POLL,
+    }
+)
+
+
+def queues() -> list[Queue]:
+    """The declarations; equal to what Celery makes for a queue that is only named."""
+    return [Queue(name, Exchange(name), routing_key=name) for name in ALL]
+
+
+def task_routes() -> dict[str, dict[str, str]]:
+    """Celery's ``task_routes`` for the tasks of this package, and for no others."""
+    return {task: {"queue": queue} for task, queue in TASKS.items()}
+
+
+def add_routes(theirs: Any) -> list[Any]:
+    """Put our routes before those of an app; a route it has for a task of ours by name stays.
+
+    Args:
+        theirs: the app's ``task_routes`` in any of Celery's forms.
+    """
+    routes = list(theirs) if isinstance(theirs, list | tuple) else [theirs] if theirs else []
+    named = {name for route in routes if isinstance(route, Mapping) for name in route}
+    ours = {task: route for task, route in task_routes().items() if task not in named}
+    return [ours, *routes] if ours else routes
