@@ -86,7 +86,8 @@ class _Demo:
 
 
 def _run(demo: _Demo) -> Verdict:
-    from ..demo import control, endpoints, failures, runner, verdict  # noqa: PLC0415
+    from ... import tasks  # noqa: PLC0415
+    from ..demo import endpoints, failures, runner, verdict  # noqa: PLC0415
 
     def observe(mode: str, sent: int, answered: int) -> None:
         if demo.stop.is_set():
@@ -99,15 +100,14 @@ def _run(demo: _Demo) -> Verdict:
         outcomes=outcomes,
         failed_calls={o.mode: failures.by_class_and_attempt(demo.app, o.sent) for o in outcomes},
         calls=endpoints.calls(demo.endpoint_url),
-        s3_requests=control.total_s3_requests(demo.app),
+        s3_requests=tasks.usage(demo.app),
         restarts=demo.worker.restarts,
         seconds=time.monotonic() - demo.started,
     )
 
 
 def _worker(environment: dict[str, str], log: Path) -> SupervisedWorker:
-    include = "celery_sagemaker.workers.demo.control"
-    return SupervisedWorker(environment, concurrency=CONCURRENCY, log=log, include=include)
+    return SupervisedWorker(environment, concurrency=CONCURRENCY, log=log)
 
 
 def _wait_for_worker(environment: dict[str, str], log: Path) -> None:

@@ -1,5 +1,7 @@
 """The demo's table, for a terminal and for a log."""
 
+from collections.abc import Callable
+
 from rich.console import Console
 from rich.table import Table
 
@@ -34,12 +36,13 @@ def _table(verdict: Verdict) -> Table:
             table.add_section()
         table.add_row(title, *map(str, cells))
     table.add_section()
-    for title, cell in WAITING:
-        table.add_row(title, *(cell(outcome) for outcome in verdict.outcomes))
+    for title, shown in WAITING:
+        table.add_row(title, *(shown(outcome) for outcome in verdict.outcomes))
     return table
 
 
-ROWS = (
+#: Title and cell of the first rows.
+ROWS: tuple[tuple[str, Callable[[Outcome, Verdict], str]], ...] = (
     ("records", lambda _, verdict: f"{len(verdict.records):,}"),
     ("answers", lambda outcome, _: f"{len(outcome.answers):,}"),
     ("correct", lambda outcome, _: f"{outcome.correct:,}"),
@@ -52,7 +55,8 @@ def _held(outcome: Outcome) -> str:
     return f"{outcome.slots.held} ({outcome.slots.samples} samples)"
 
 
-WAITING = (
+#: Title and cell of the last rows.
+WAITING: tuple[tuple[str, Callable[[Outcome], str]], ...] = (
     ("most inferences waiting at once", lambda outcome: str(outcome.most_waiting)),
     ("worker slots held while waiting", _held),
 )

@@ -50,7 +50,7 @@ def send(name: str, endpoint: str, payload: object, members: dict[str, Any]) -> 
     """
     app, settings = celery_app()
     require_redis([settings.broker_url, settings.state_url])
-    arguments = [endpoint] if payload is None else [endpoint, payload]
+    arguments: tuple[object, ...] = (endpoint,) if payload is None else (endpoint, payload)
     return app.tasks[name].apply_async(args=arguments, kwargs=members)
 
 
@@ -89,7 +89,8 @@ def _failed(inference: str, error: Any, *, as_json: bool) -> None:
 
 def _error(error: Any) -> dict[str, Any]:
     if isinstance(error, exceptions.InferenceError):
-        return error.to_json()
+        found: dict[str, Any] = error.to_json()
+        return found
     return {"code": type(error).__name__, "message": str(error), "members": {}}
 
 

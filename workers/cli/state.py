@@ -1,6 +1,5 @@
 """`celery-sagemaker status`: what the ledger knows of an id."""
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -26,13 +25,10 @@ def status(
         require_redis([settings.state_url])
         from ... import tasks  # noqa: PLC0415 - after the connection is known to work
 
-        try:
-            found = tasks.status(inference, app=app)
-        except LookupError:
-            found = None
+        found = tasks.status(inference, app=app)
     if found is None:
         fail(Exit.UNKNOWN_ID, f"no inference with id {inference} is known")
-    row = asdict(found)
+    row = found.to_json()
     console.print_json(row) if as_json else _print(row)
 
 

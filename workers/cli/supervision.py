@@ -33,7 +33,6 @@ class SupervisedWorker:
     Args:
         environment: variables for the worker, over those of this process.
         concurrency: calls at once.
-        include: a module that the worker imports besides its tasks.
         log: the file for its output; None lets it write where this process writes.
     """
 
@@ -43,12 +42,10 @@ class SupervisedWorker:
         *,
         concurrency: int,
         log: Path | None = None,
-        include: str | None = None,
     ) -> None:
         self.restarts = 0
         self._environment = {**os.environ, **environment, "REMAP_SIGTERM": "SIGQUIT"}
         self._arguments = worker.arguments(concurrency=concurrency, loglevel="warning")
-        self._arguments += [] if include is None else [f"--include={include}"]
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = self._next_start = 0.0

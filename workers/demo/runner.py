@@ -124,7 +124,7 @@ def _steps(app: Celery, mode: str, records: Sequence[Record], state: _Run) -> It
 def _send(app: Celery, mode: str, records: Sequence[Record], state: _Run) -> None:
     name, endpoint = MODES[mode]
     made = group([_signature(app.tasks[name], endpoint, record) for record in records], app=app)
-    result = made.apply_async()
+    result: Any = made.apply_async()
     ids = [child.id for child in result.results]
     state.sent.update(zip(ids, records, strict=True))
     state.open.update(ids)

@@ -21,7 +21,7 @@ class Verdict:
         outcomes: one per way to invoke.
         failed_calls: failed calls by mode, then by (error code, attempt).
         calls: calls that the endpoints answered, by endpoint and HTTP status.
-        s3_requests: requests that S3 received, by kind.
+        s3_requests: requests that the tasks made to S3, by kind.
         restarts: times the worker had to be started again.
         seconds: of the whole demo.
     """
