@@ -1,1 +1,54 @@
-"""tasks."""
+"""The tasks: SageMaker inference for `.delay`, chains, groups, chords and schedules.
+
+Importing this in a web process loads neither boto3 nor the command line.
+"""
+
+from celery import Celery
+
+from .collect import collect
+from .delivery import revoke
+from .deployment import configure, deployment, this_app
+from .exceptions import LedgerError, LostMessage, MalformedMessage, PoisonMessage
+from .invoke import invoke
+from .invoke_async import invoke_async
+from .ledger import State, Status
+from .poll import poll
+
+__all__ = [
+    "LedgerError",
+    "LostMessage",
+    "MalformedMessage",
+    "PoisonMessage",
+    "State",
+    "Status",
+    "collect",
+    "configure",
+    "counts",
+    "deployment",
+    "invoke",
+    "invoke_async",
+    "poll",
+    "revoke",
+    "status",
+    "usage",
+]
+
+
+def status(id_: str, app: Celery | None = None) -> Status | None:
+    """Return where a request stands, also when its Celery result has expired.
+
+    Returns:
+        None for an id that the ledger does not know, or no longer.
+    """
+    return deployment(this_app(app)).ledger.status(id_)
+
+
+def counts(app: Celery | None = None) -> dict[str, int]:
+    """Return how many requests were ever accepted, and how many reached each final state."""
+    return deployment(this_app(app)).ledger.counts()
+
+
+def usage(app: Celery | None = None) -> dict[str, int]:
+    """Return the S3 requests that the tasks made, by kind: GET, HEAD, LIST, PUT."""
+    return deployment(this_app(app)).ledger.usage()
+

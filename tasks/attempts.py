@@ -1,0 +1,100 @@
+"""Calling until an answer comes or the error's policy says enough.
+
+A short wait is slept here; a longer one is handed back to the broker's side by raising `HandBack`,
+so that no worker slot waits. What was counted travels with the request and goes on counting.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeVar
+
+import tenacity
+
+from ..config.retries import RetryPolicy, wait_seconds
+from ..runtime.exceptions import InferenceError
+
+T = TypeVar("T")
+
+#: Counted beside the error codes: retries that the endpoint's budget refused.
+REFUSED = "RetryBudget"
+
+#: Seconds a refused retry waits, and how often it may: ten minutes of a dead endpoint.
+REFUSED_WAIT = 30.0
+REFUSED_LIMIT = 20
+
+
+class HandBack(Exception):  # noqa: N818 - control flow, not an error
+    """The next attempt is `seconds` away: too long to hold a slot."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+class PolicyFor(Protocol):
+    """Gives an error its policy."""
+
+    def __call__(self, error: InferenceError) -> RetryPolicy: ...  # noqa: D102
+
+
+class Attempts:
+    """The attempts of one request.
+
+    Args:
+        policy_for: gives an error its policy.
+        spend: pays a retry's cost from the endpoint's budget; False refuses it.
+        hold_limit: the longest wait, in seconds, that is slept here.
+        counted: failed calls of earlier runs, by error code.
+    """
+
+    def __init__(
+        self,
+        policy_for: PolicyFor,
+        spend: Callable[[int], bool],
+        *,
+        hold_limit: float,
+        counted: Mapping[str, int],
+    ) -> None:
+        self._policy_for = policy_for
+        self._spend = spend
+        self._hold_limit = hold_limit
+        self._wait = 0.0
+        self.counted = Counter(counted)
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Return what `function` returns.
+
+        Raises:
+            HandBack: the next attempt is due later than a slot may be held.
+            InferenceError: the last error, when its policy allows no further attempt.
+        """
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(self._again),
+            wait=lambda _: self._wait,
+            sleep=self._hold,
+            reraise=True,
+        )
+        return retrying(function)
+
+    def _again(self, error: BaseException) -> bool:
+        if not isinstance(error, InferenceError):
+            return False
+        policy = self._policy_for(error)
+        self.counted[error.code] += 1
+        if self.counted[error.code] >= policy.attempts:
+            return False
+        if not self._spend(policy.cost):
+            self.counted[REFUSED] += 1
+            self._wait = REFUSED_WAIT
+            return self.counted[REFUSED] < REFUSED_LIMIT
+        self._wait = max(
+            wait_seconds(policy, self.counted[error.code]),
+            float(getattr(error, "retry_after", None) or 0.0),
+        )
+        return True
+
+    def _hold(self, seconds: float) -> None:
+        if seconds > self._hold_limit:
+            raise HandBack(seconds)
+        time.sleep(seconds)

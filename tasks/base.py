@@ -1,0 +1,279 @@
+"""The base of every `sagemaker.*` task: nothing accepted is lost, nothing is done twice.
+
+Publishing writes the ledger's row first. A delivered message takes the row or does nothing. What a
+run was answered is written to the row before Celery hears of it, so that a run that dies afterwards
+is delivered again without another call. Only when Celery has stored the result and sent on
+callbacks, chain and chord does the row reach its final state.
+"""
+
+import logging
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeVar, cast
+
+import celery
+from celery.exceptions import Ignore
+from celery.result import AsyncResult
+from kombu.utils.json import dumps
+
+from ..config import retries
+from ..runtime import exceptions
+from ..runtime.exceptions import InferenceError
+from . import messages
+from .attempts import Attempts, HandBack
+from .deployment import Deployment, deployment
+from .exceptions import MalformedMessage, PoisonMessage
+from .ledger import Run, State
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: Options of a publication that mean something only to the process that publishes.
+LOCAL_OPTIONS = ("producer", "connection", "publisher", "router", "result_cls", "add_to_parent")
+
+#: Longest `Filename` of an asynchronous inference, and of an id that can be one as it is.
+FILENAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,31}")
+
+
+def inference_id(task_id: str) -> str:
+    """Return the id's form as `InferenceId` and `Filename`: at most 32 characters, no dot.
+
+    Celery's own ids lose their dashes; any other id that does not fit gets a name made from it.
+    """
+    try:
+        return uuid.UUID(task_id).hex
+    except ValueError:
+        fits = FILENAME.fullmatch(task_id)
+        return task_id if fits else uuid.uuid5(uuid.NAMESPACE_OID, task_id).hex
+
+
+class LedgerTask(celery.Task):  # type: ignore[type-arg]
+    """A task whose requests are in the ledger from `apply_async` to their final state."""
+
+    abstract = True
+    acks_late = True
+    acks_on_failure_or_timeout = True
+    reject_on_worker_lost = True
+    track_started = False
+    typing = False
+    accepts_delivered: ClassVar[bool] = True
+    """Whether a message without a row opens one, as `app.send_task` by name needs."""
+
+    @property
+    def deployment(self) -> Deployment:
+        """Settings, ledger and clients of this task's app."""
+        return deployment(cast("celery.Celery", self._get_app()))
+
+    def compose(self, args: Any, kwargs: Mapping[str, Any], task_id: str) -> dict[str, Any]:
+        """Return the keyword arguments that travel for what the caller wrote."""
+        raise NotImplementedError
+
+    def apply_async(  # type: ignore[override]
+        self,
+        args: Any = None,
+        kwargs: Any = None,
+        task_id: str | None = None,
+        producer: Any = None,
+        link: Any = None,
+        link_error: Any = None,
+        shadow: str | None = None,
+        **options: Any,
+    ) -> "AsyncResult[Any]":
+        """Write the request to the ledger, then publish its message.
+
+        Raises:
+            InvalidRequest: it cannot be right; nothing was written or sent.
+            redis.RedisError, kombu.exceptions.OperationalError: it was not accepted.
+        """
+        id_ = task_id or uuid.uuid4().hex
+        args, kwargs = self._composed(args or (), kwargs or {}, id_, options)
+        app = cast("celery.Celery", self._get_app())
+        publish = super().apply_async
+        call: dict[str, Any] = {
+            "args": args, "kwargs": kwargs, "task_id": id_, "producer": producer,
+            "link": link, "link_error": link_error, "shadow": shadow, **options,
+        }  # fmt: skip
+        if app.conf.task_always_eager:
+            return publish(**call)
+        self._accept(app, id_, args, kwargs, {**options, "link": link, "link_error": link_error})
+        try:
+            return publish(**call)
+        except BaseException:
+            self.deployment.ledger.withdraw(id_)
+            raise
+
+    def _composed(
+        self, args: Any, kwargs: Mapping[str, Any], id_: str, options: Mapping[str, Any]
+    ) -> tuple[Any, Mapping[str, Any]]:
+        if messages.travels(kwargs):
+            return (), kwargs
+        try:
+            return (), self.compose(args, kwargs, id_)
+        except InferenceError:
+            # Celery continues a chain or a link with `parent_id`. Refusing there would lose the
+            # request: it is sent as it is, and fails where its errbacks hear of it.
+            if options.get("parent_id"):
+                return args, kwargs
+            raise
+
+    def _accept(
+        self, app: celery.Celery, id_: str, args: Any, kwargs: Any, options: Mapping[str, Any]
+    ) -> None:
+        kept = {k: v for k, v in options.items() if k not in LOCAL_OPTIONS and v is not None}
+        parent = app.current_worker_task
+        if parent is not None and "root_id" not in kept:
+            kept["root_id"] = parent.request.root_id or parent.request.id
+            kept["parent_id"] = parent.request.id
+        signature = self.signature(args, kwargs, {**kept, "task_id": id_})
+        self.deployment.ledger.accept(
+            id_,
+            task=cast("str", self.name),
+            signature=dumps(signature),
+            lane=lane_of(app, cast("str", self.name), options),
+            endpoint=endpoint_of(kwargs),
+            delay=float(options.get("countdown") or 0.0),
+        )
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        """Take the request's row for this run, or drop a message that has nothing to do."""
+        self.request.ledger_run = None
+        if self.request.is_eager or self.request.called_directly:
+            return
+        parts = self.deployment
+        parts.lease.keep()
+        name = cast("str", self.name)
+        run = parts.ledger.begin(task_id, name, parts.owner)
+        if run == "ABSENT" and self.accepts_delivered:
+            self._accept_delivered(task_id, args, kwargs)
+            run = parts.ledger.begin(task_id, name, parts.owner)
+        if not isinstance(run, Run):
+            logger.info("message_dropped", extra={"id": task_id, "task": name, "why": run})
+            raise Ignore
+        self.request.ledger_run = run
+
+    def _accept_delivered(self, task_id: str, args: Any, kwargs: Any) -> None:
+        signature = self.signature_from_request(args=args, kwargs=kwargs)
+        info = self.request.delivery_info or {}
+        self.deployment.ledger.accept(
+            task_id,
+            task=cast("str", self.name),
+            signature=dumps(signature),
+            lane=f"{info.get('routing_key', '')}/{info.get('priority') or 0}",
+            endpoint=endpoint_of(kwargs),
+        )
+
+    def delivered(self, args: Any, kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the message of a delivery; one sent by name is composed here."""
+        if messages.travels(kwargs):
+            return kwargs
+        return self.compose(args, kwargs, self.request.id or uuid.uuid4().hex)
+
+    def settle(self, function: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return this request's outcome, made by `function` unless an earlier run has it.
+
+        Raises:
+            Ignore: it was handed back, revoked, or taken over.
+            InferenceError: its outcome is a failure.
+        """
+        run: Run | None = self.request.ledger_run
+        if run is None:
+            return function()
+        outcome = run.outcome
+        if outcome is None:
+            outcome = self._outcome(run, function)
+            if not self.deployment.ledger.note(run, outcome=dumps(outcome)):
+                raise Ignore
+        if "error" in outcome:
+            raise exceptions.from_json(outcome["error"])
+        return cast("dict[str, Any]", outcome["value"])
+
+    def _outcome(self, run: Run, function: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        try:
+            if run.poison:
+                raise PoisonMessage(f"{run.row['deaths']} runs of it died.", {"id": run.id})
+            return {"value": function()}
+        except InferenceError as error:
+            if isinstance(error, PoisonMessage | MalformedMessage):
+                self.deployment.ledger.bury(
+                    {"id": run.id, "task": self.name, **error.to_json(), "row": dict(run.row)}
+                )
+            return {"error": error.to_json()}
+
+    def attempt(self, function: Callable[[], T], endpoint: str) -> T:
+        """Call `function` under the endpoint's retry policies; a long wait is handed back."""
+        run: Run | None = self.request.ledger_run
+        settings = self.deployment.settings
+        repeatable = self.repeatable or settings.endpoint(endpoint).repeatable
+        ledger, size = self.deployment.ledger, settings.budget.size
+        attempts = Attempts(
+            lambda error: retries.policy_for(error, settings, endpoint, repeatable=repeatable),
+            (lambda cost: True) if run is None else (lambda c: ledger.spend(endpoint, c, size)),
+            hold_limit=float("inf") if run is None else settings.hold_limit,
+            counted={} if run is None else run.attempts,
+        )
+        try:
+            answer = attempts.call(function)
+        except HandBack as later:
+            raise self._handed_back(run, later.seconds, attempts) from later
+        finally:
+            if run is not None and attempts.counted != run.attempts:
+                ledger.note(run, attempts=dumps(attempts.counted))
+        if run is not None and attempts.counted:
+            ledger.spend(endpoint, -settings.budget.refund, size)
+        return answer
+
+    def _handed_back(self, run: Run | None, seconds: float, attempts: Attempts) -> Ignore:
+        if run is None:
+            raise AssertionError("Without a row every wait is held.")
+        self.deployment.ledger.park(
+            run, seconds, attempts=dumps(attempts.counted), intent=""
+        )
+        return Ignore()
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the caller said that a call that may have run may be made again."""
+        message = (self.request.kwargs or {}).get("message")
+        return bool(message.get("repeatable")) if isinstance(message, Mapping) else False
+
+    def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
+        """Celery has stored the result and sent on what follows: the row is final."""
+        self._finish(State.SUCCEEDED, None)
+
+    def on_failure(self, exc: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """Celery has stored the failure and called the errbacks: the row is final."""
+        if isinstance(exc, InferenceError):
+            reason = exc.to_json()
+        else:
+            reason = {"code": type(exc).__name__, "message": str(exc), "members": {}}
+        expired = isinstance(exc, exceptions.AsyncDeadlinePassed)
+        self._finish(State.EXPIRED if expired else State.FAILED, reason)
+
+    def _finish(self, state: State, reason: Mapping[str, Any] | None) -> None:
+        run: Run | None = getattr(self.request, "ledger_run", None)
+        if run is not None:
+            self.deployment.ledger.finish(run, state, reason)
+
+
+def lane_of(app: celery.Celery, task: str, options: Mapping[str, Any]) -> str:
+    """Return the queue and priority in which a publication waits, in order."""
+    given = {k: v for k, v in options.items() if k in {"queue", "exchange", "routing_key"} and v}
+    route = app.amqp.router.route(given, task)
+    queue = route.get("queue")
+    name = getattr(queue, "name", queue) or route.get("routing_key") or app.conf.task_default_queue
+    priority = options.get("priority")
+    if priority is None:
+        priority = app.conf.task_default_priority or 0
+    return f"{name}/{priority}"
+
+
+def endpoint_of(kwargs: Mapping[str, Any]) -> str:
+    """Return the endpoint's name in a message that travels; empty when there is none."""
+    message = kwargs.get("message")
+    request = message.get("request") if isinstance(message, Mapping) else None
+    name = request.get("endpoint_name") if isinstance(request, Mapping) else None
+    return name if isinstance(name, str) else ""
+
+

@@ -1,0 +1,127 @@
+"""One tick of the clock that every deployment has: what the ledger owes is sent.
+
+Each step is safe to do twice, and by two clocks at once: the ledger's scripts decide.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from celery import Celery
+from kombu.exceptions import ChannelError
+
+from . import delivery
+from .deployment import Deployment, deployment
+from .exceptions import LostMessage
+
+logger = logging.getLogger(__name__)
+
+#: Ticks without renewal after which another clock takes over.
+LEASE_TICKS = 10
+
+#: Seconds for which an enqueued look at a prefix keeps others from being enqueued.
+LOOK_HOLD = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """What one tick did."""
+
+    leading: bool
+    taken_back: int = 0
+    sent: int = 0
+    looks: int = 0
+
+
+class Clock:
+    """The clock of one worker; of all that share a prefix, the one with the lease ticks.
+
+    Args:
+        app: the Celery app.
+        revoked: the ids that this worker was told to revoke.
+    """
+
+    def __init__(self, app: Celery, revoked: Callable[[], Iterable[str]] = tuple) -> None:
+        self._app = app
+        self._revoked = revoked
+        self._closed: set[str] = set()
+
+    @property
+    def parts(self) -> Deployment:
+        """The app's settings and ledger."""
+        return deployment(self._app)
+
+    def tick(self) -> Ticked:
+        """Do what is due.
+
+        Raises:
+            redis.RedisError, kombu.exceptions.OperationalError: Redis or the broker is away.
+        """
+        self._close_revoked()
+        if not self._lead():
+            return Ticked(leading=False)
+        ledger = self.parts.ledger
+        return Ticked(
+            leading=True, taken_back=len(ledger.reap()), sent=self._resend(), looks=self._look()
+        )
+
+    def resign(self) -> None:
+        """Let another worker's clock tick at once."""
+        if self._holder() == self.parts.owner.encode():
+            self.parts.ledger.client.delete(self._key)
+
+    @property
+    def _key(self) -> str:
+        return self.parts.ledger.key("clock")
+
+    def _holder(self) -> object:
+        return self.parts.ledger.client.get(self._key)
+
+    def _lead(self) -> bool:
+        client, owner = self.parts.ledger.client, self.parts.owner
+        millis = int(self.parts.settings.polling.tick * LEASE_TICKS * 1000)
+        if client.set(self._key, owner, nx=True, px=millis):
+            return True
+        if self._holder() != owner.encode():
+            return False
+        return bool(client.pexpire(self._key, millis))
+
+    def _resend(self) -> int:
+        ledger, sent = self.parts.ledger, 0
+        empty: dict[str, bool] = {}
+        for id_, lane in ledger.due(ledger.now()):
+            queue = lane.rpartition("/")[0]
+            if queue not in empty:
+                empty[queue] = self._depth(queue) == 0
+            verdict, signature = ledger.resend(id_, queue_empty=empty[queue])
+            if verdict == "SEND":
+                logger.info("message_sent_again", extra={"id": id_})
+                delivery.send(self._app, signature)
+                sent += 1
+            elif verdict == "LOST":
+                error = LostMessage(f"Sent {ledger.max_deliveries} times, never begun.")
+                delivery.fail(self._app, id_, signature, error)
+        return sent
+
+    def _depth(self, queue: str) -> int:
+        """Return how many messages wait in a queue; none in one that does not exist."""
+        with self._app.connection_for_write() as connection:
+            try:
+                found = connection.default_channel.queue_declare(queue, passive=True)
+            except ChannelError:
+                return 0
+            return int(found.message_count)
+
+    def _look(self) -> int:
+        ledger = self.parts.ledger
+        prefixes = ledger.prefixes(ledger.now(), LOOK_HOLD)
+        for prefix in prefixes:
+            self._app.send_task("sagemaker.poll", args=(prefix,), ignore_result=True)
+        return len(prefixes)
+
+    def _close_revoked(self) -> None:
+        """End what `AsyncResult.revoke` told the workers: no message of it need be waiting."""
+        now_revoked = set(self._revoked())
+        for id_ in now_revoked - self._closed:
+            delivery.revoke(id_, self._app)
+        self._closed = now_revoked

@@ -1,0 +1,90 @@
+"""`sagemaker.collect`: the second half of an asynchronous inference, under the same id.
+
+`poll` sends it when an answer was found. It returns the output or raises the failure in the
+ordinary way, so that Celery itself runs callbacks, chains and chords.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from celery import shared_task
+
+from ..runtime.exceptions import AsyncDeadlinePassed, AsyncInferenceFailed
+from ..runtime.responses import AsyncInferenceOutput
+from ..runtime.s3 import S3Location
+from .base import LedgerTask
+from .deployment import Deployment
+from .ledger import Pending, Run
+
+#: Bytes of a failure object that travel in the exception.
+FAILURE_LIMIT = 65_536
+
+
+class CollectTask(LedgerTask):
+    """Collects an output; sent by `poll`, never by a caller."""
+
+    abstract = True
+    accepts_delivered: ClassVar[bool] = False
+
+    def compose(self, args: Any, kwargs: Mapping[str, Any], task_id: str) -> dict[str, Any]:  # noqa: ARG002
+        """Return nothing: what to collect is in the row."""
+        return {}
+
+
+@shared_task(bind=True, base=CollectTask, name="sagemaker.collect")
+def collect(self: CollectTask) -> dict[str, Any]:
+    """Return the output that was found, or raise the failure."""
+    run: Run = self.request.ledger_run
+
+    def get() -> dict[str, Any]:
+        row = run.row
+        awaited = Pending(
+            run.id, row.get("endpoint", ""), row["output_location"], row.get("failure_location"),
+            float(row["submitted_at"]), float(row["deadline"]), None,
+        )  # fmt: skip
+        return self.attempt(lambda: fetch(self.deployment, awaited, row["ready"]), awaited.endpoint)
+
+    try:
+        return self.settle(get)
+    finally:
+        self.deployment.count_requests()
+
+
+def fetch(parts: Deployment, awaited: Pending, kind: str) -> dict[str, Any]:
+    """Get an answer from S3.
+
+    Args:
+        parts: the deployment.
+        awaited: whose answer it is.
+        kind: output, failure or deadline.
+
+    Raises:
+        AsyncInferenceFailed: the endpoint wrote a failure object.
+        AsyncDeadlinePassed: nothing was written in time.
+        S3Error: the answer cannot be read.
+    """
+    if kind == "failure" and awaited.failure_location:
+        raise _failed(parts, awaited, awaited.failure_location)
+    location = S3Location.parse(awaited.output_location)
+    if kind == "deadline" and parts.store.head(location) is None:
+        raise AsyncDeadlinePassed(
+            f"Neither output nor failure came in {awaited.deadline - awaited.submitted_at:,.0f} s.",
+            {"deadline": awaited.deadline, "output_location": awaited.output_location},
+        )
+    found = parts.store.get(location, max_bytes=parts.settings.result_inline_limit)
+    return AsyncInferenceOutput(
+        inference_id=awaited.id,
+        output_location=awaited.output_location,
+        content_type=found.content_type,
+        size=found.size,
+        body=found.body,
+    ).to_json()
+
+
+def _failed(parts: Deployment, awaited: Pending, location: str) -> AsyncInferenceFailed:
+    found = parts.store.get(S3Location.parse(location), max_bytes=FAILURE_LIMIT)
+    content = (found.body or b"").decode("utf-8", "replace")
+    return AsyncInferenceFailed(
+        f"The model failed: {content[:500]}",
+        {"content": content, "failure_location": location, "inference_id": awaited.id},
+    )

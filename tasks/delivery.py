@@ -1,0 +1,87 @@
+"""Sending what the ledger keeps, and ending from outside what no run will end."""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from celery import Celery
+from celery.app.task import Context
+from kombu.utils.json import loads
+
+from ..runtime.exceptions import InferenceError
+from .deployment import deployment, this_app
+from .ledger import State
+
+if TYPE_CHECKING:
+    from kombu import Producer
+
+
+def send(app: Celery, signature: str, producer: "Producer | None" = None) -> None:
+    """Publish a message that the ledger keeps; its row is there already.
+
+    By name, so that nothing of our `apply_async` runs again.
+    """
+    kept = loads(signature)
+    app.send_task(
+        kept["task"], args=kept["args"], kwargs=kept["kwargs"], producer=producer, **kept["options"]
+    )
+
+
+def fail(app: Celery, id_: str, signature: str, error: InferenceError) -> bool:
+    """End a request that no run will end; Celery stores the failure and calls the errbacks."""
+    ledger = deployment(app).ledger
+    if not ledger.close(id_, State.FAILED, error.to_json()):
+        return False
+    ledger.bury({"id": id_, **error.to_json(), "signature": json.loads(signature)})
+    app.backend.mark_as_failure(id_, error, request=context(signature))
+    return True
+
+
+def revoke(id_: str, app: Celery | None = None) -> bool:
+    """Revoke a request: it is not begun any more, and its output is not awaited.
+
+    What an endpoint already has, it goes on computing. Callable from any process of the deployment.
+
+    Returns:
+        False when the request is unknown, has a final state, or its outcome is being delivered.
+    """
+    app = this_app(app)
+    ledger = deployment(app).ledger
+    signature = ledger.signature(id_)
+    if signature is None or not ledger.close(id_, State.REVOKED, _REVOKED):
+        return False
+    app.control.revoke(id_)
+    app.backend.mark_as_revoked(id_, reason="revoked", request=context(signature))
+    return True
+
+
+def context(signature: str) -> Context:
+    """Return the request of a kept message, for what Celery does when a request ends."""
+    kept: Mapping[str, Any] = loads(signature)
+    options = kept["options"]
+    return Context(
+        {
+            "id": options.get("task_id"),
+            "task": kept["task"],
+            "args": kept["args"],
+            "kwargs": kept["kwargs"],
+            "errbacks": _listed(options.get("link_error")),
+            "chain": options.get("chain"),
+            "chord": options.get("chord"),
+            "group": options.get("group_id"),
+            "group_index": options.get("group_index"),
+            "root_id": options.get("root_id"),
+            "parent_id": options.get("parent_id"),
+            "delivery_info": {},
+        }
+    )
+
+
+_REVOKED = {"code": "Revoked", "message": "The request was revoked.", "members": {}}
+
+
+def _listed(value: Any) -> list[Any]:
+    if not value:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+

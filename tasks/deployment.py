@@ -1,0 +1,129 @@
+"""What the tasks of one Celery app work with: its settings, its ledger, this process' clients."""
+
+import os
+import threading
+import uuid
+from collections import Counter
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
+from weakref import WeakKeyDictionary
+
+import redis
+from celery import Celery, current_app
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from ..config import Settings
+from .ledger import Ledger
+from .leases import Lease
+
+if TYPE_CHECKING:
+    from ..runtime.s3 import S3Store
+    from ..runtime.transport import BotoTransport
+
+#: Seconds a command of ours may take: longer than a busy Redis pauses, shorter than a lease.
+SOCKET_TIMEOUT = 10.0
+
+
+class Deployment:
+    """The parts of one app in one process; made on first use, again after a fork."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.pid = os.getpid()
+        self.owner = uuid.uuid4().hex
+        """Names this process in the ledger."""
+        self._counted: Counter[str] = Counter()
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger; transitions are checked, so a repeated command does no harm."""
+        options = self.settings.ledger
+        client = redis.Redis.from_url(
+            self.settings.state_url,
+            socket_timeout=SOCKET_TIMEOUT,
+            socket_connect_timeout=self.settings.timeouts.connect,
+            socket_keepalive=True,
+            health_check_interval=25,
+            retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), 5),
+        )
+        return Ledger(
+            client,
+            self.settings.prefix,
+            lease=options.lease,
+            resend_after=options.resend_after,
+            max_deliveries=options.max_deliveries,
+            retention=options.retention,
+        )
+
+    @cached_property
+    def lease(self) -> Lease:
+        """This process' lease over what it runs, renewed by a thread from the first run on."""
+        return Lease(self.ledger, self.owner)
+
+    @cached_property
+    def transport(self) -> "BotoTransport":
+        """The calls to SageMaker Runtime."""
+        from ..runtime.transport import BotoTransport  # noqa: PLC0415 - boto3 is for workers
+
+        return BotoTransport(
+            max_connections=self.settings.concurrency,
+            connect_timeout=self.settings.timeouts.connect,
+            read_timeout=self.settings.timeouts.read,
+            region_name=self.settings.region,
+        )
+
+    @cached_property
+    def store(self) -> "S3Store":
+        """S3, for staged payloads and asynchronous outputs."""
+        from ..runtime.s3 import S3Store  # noqa: PLC0415 - boto3 is for workers
+
+        return S3Store(
+            max_connections=self.settings.concurrency,
+            connect_timeout=self.settings.timeouts.connect,
+            read_timeout=self.settings.timeouts.read,
+            region_name=self.settings.region,
+        )
+
+    def count_requests(self) -> None:
+        """Add the S3 requests made since the last count to the ledger's usage."""
+        made = self.store.requests
+        new = {kind: made[kind] - self._counted[kind] for kind in list(made)}
+        self._counted.update(new)
+        self.ledger.use({kind: number for kind, number in new.items() if number})
+
+
+_settings: WeakKeyDictionary[Celery, Settings] = WeakKeyDictionary()
+_deployments: WeakKeyDictionary[Celery, Deployment] = WeakKeyDictionary()
+_lock = threading.RLock()
+os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.RLock()))
+
+
+def configure(app: Celery, settings: Settings) -> None:
+    """Let an app's tasks use `settings`."""
+    with _lock:
+        _settings[app] = settings
+        _deployments.pop(app, None)
+
+
+def this_app(app: Celery | None = None) -> Celery:
+    """Return `app`, or Celery's current one."""
+    return app or cast("Celery", current_app._get_current_object())  # noqa: SLF001 - Celery's own way
+
+
+def deployment(app: Celery) -> Deployment:
+    """Return the app's parts in this process; an app never configured gets the environment's.
+
+    Raises:
+        SettingsError: the environment or the settings file is wrong.
+    """
+    found = _deployments.get(app)
+    if found is not None and found.pid == os.getpid():
+        return found
+    with _lock:
+        found = _deployments.get(app)
+        if found is None or found.pid != os.getpid():
+            if app not in _settings:
+                _settings[app] = Settings.load()
+            found = _deployments[app] = Deployment(_settings[app])
+        return found

@@ -1,0 +1,36 @@
+"""Ways in which a request ends that are Celery's or the ledger's doing, not SageMaker's.
+
+InferenceError
+└─ LedgerError
+   ├─ MalformedMessage
+   ├─ PoisonMessage
+   └─ LostMessage
+"""
+
+from typing import ClassVar
+
+from ..runtime.exceptions import InferenceError
+
+
+class LedgerError(InferenceError):
+    """The request could not be run."""
+
+    code: ClassVar[str] = "LedgerError"
+
+
+class MalformedMessage(LedgerError):
+    """The task message is not one that this version can read."""
+
+    code: ClassVar[str] = "MalformedMessage"
+
+
+class PoisonMessage(LedgerError):
+    """Every worker that began the request died before it ended."""
+
+    code: ClassVar[str] = "PoisonMessage"
+
+
+class LostMessage(LedgerError):
+    """The request's message was sent again and again, and no worker ever began it."""
+
+    code: ClassVar[str] = "LostMessage"

@@ -1,0 +1,67 @@
+"""`sagemaker.invoke`: InvokeEndpoint in the background."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from celery import shared_task
+
+from ..runtime.requests import InvokeEndpointRequest
+from ..runtime.responses import InvokeEndpointResponse
+from ..runtime.s3 import S3Location
+from . import messages, staging
+from .base import LedgerTask, inference_id
+from .messages import Message
+
+
+class InvokeTask(LedgerTask):
+    """Real-time invocation; see `invoke`."""
+
+    abstract = True
+
+    def compose(self, args: Any, kwargs: Mapping[str, Any], task_id: str) -> dict[str, Any]:
+        """Validate what the caller wrote, and upload what the broker shall not carry."""
+        parts = self.deployment
+
+        def defaults(endpoint: str) -> dict[str, Any]:
+            given = parts.settings.endpoint(endpoint)
+            chosen = {"content_type": given.content_type, "accept": given.accept}
+            named = {name: value for name, value in chosen.items() if value is not None}
+            return {**named, "inference_id": inference_id(task_id)}
+
+        message = messages.compose(InvokeEndpointRequest, args, kwargs, defaults=defaults)
+        message.request.validate()
+        return staging.route_realtime(message, parts, task_id).to_kwargs()
+
+    def run_message(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Call the endpoint; returns the JSON form of its response."""
+        message = Message.from_kwargs(kwargs, InvokeEndpointRequest)
+        endpoint = message.request.endpoint_name
+        return self.attempt(lambda: self._call(message).to_json(), endpoint)
+
+    def _call(self, message: Message[InvokeEndpointRequest]) -> InvokeEndpointResponse:
+        request = message.request
+        if message.staged:
+            staged = self.deployment.store.get(S3Location.parse(message.staged))
+            request = replace(request, body=staged.body)
+        return self.deployment.transport.invoke(request)
+
+
+@shared_task(bind=True, base=InvokeTask, name="sagemaker.invoke")
+def invoke(self: InvokeTask, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """Invoke a real-time endpoint.
+
+    Called as `invoke.delay("endpoint", payload, content_type=..., accept=..., ...)`, with any
+    member of InvokeEndpoint in snake case; in a canvas as `invoke.s(endpoint="b")`, where the
+    previous result is the payload. A dict, list, number or boolean travels as JSON, a string as
+    text/plain, bytes as application/octet-stream, unless `content_type` says otherwise; the
+    response of another call travels as its body. `repeatable=True` allows another call after one
+    that may have run (read timeout, lost connection).
+
+    Returns:
+        The JSON form of an `InvokeEndpointResponse`; `responses.from_json` reads it.
+
+    Raises:
+        InferenceError: see `celery_sagemaker.runtime.exceptions`.
+    """
+    return self.settle(lambda: self.run_message(self.delivered(args, kwargs)))

@@ -1,0 +1,285 @@
+"""The ledger: one row in Redis for each accepted request, kept a while after its final state.
+
+Delivery is the broker's, truth is the ledger's. Every transition is one Lua script that checks the
+state it leaves, by Redis' own clock. All keys carry one hash tag, because a row and the indexes
+over it move together: on a Redis Cluster the ledger lives in one slot.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import resources
+from typing import Any, cast
+
+import redis
+
+from .rows import FINAL, Pending, Run, State, Status
+
+__all__ = ["FINAL", "Ledger", "Pending", "Run", "State", "Status"]
+
+#: Seconds an untouched retry budget is kept; afterwards it is whole again.
+BUDGET_LIFE = 60
+
+#: Newest entries kept on the dead-letter list.
+DEAD_LETTERS = 10_000
+
+#: Rows read or moved in one round trip.
+PAGE = 500
+
+
+def _scripts() -> dict[str, str]:
+    files = resources.files(__package__).iterdir()
+    return {f.name[:-4]: f.read_text("utf-8") for f in files if f.name.endswith(".lua")}
+
+
+class Ledger:
+    """The ledger of a deployment.
+
+    Args:
+        client: of the state server; it may decode responses or not.
+        prefix: of all keys, shared by all processes of the deployment.
+        lease: seconds a silent owner keeps its runs.
+        resend_after: seconds until a message that nobody began counts as late.
+        max_deliveries: runs that may die, or messages that may be lost, before a request fails.
+        retention: seconds a row is kept after its final state.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        prefix: str,
+        *,
+        lease: float = 30.0,
+        resend_after: float = 60.0,
+        max_deliveries: int = 5,
+        retention: int = 259_200,
+    ) -> None:
+        self.client = client
+        self.base = f"{{{prefix}}}:"
+        self.lease = lease
+        self.resend_after = resend_after
+        self.max_deliveries = max_deliveries
+        self.retention = retention
+        self._scripts = {
+            name: client.register_script(source) for name, source in _scripts().items()
+        }
+
+    def key(self, *parts: str) -> str:
+        """Return the name of one of the ledger's keys."""
+        return self.base + ":".join(parts)
+
+    def _call(self, script: str, id_: str, *args: object) -> Any:
+        row = self.key("row", id_)
+        return self._scripts[script](keys=[row], args=[self.base, id_, *map(str, args)])
+
+    def accept(
+        self, id_: str, *, task: str, signature: str, lane: str, endpoint: str, delay: float = 0.0
+    ) -> State:
+        """Open a row; an id that has one keeps it. Returns the row's state."""
+        due = delay + self.resend_after
+        _, state = self._call("accept", id_, task, signature, lane, endpoint, due)
+        return State(_text(state))
+
+    def withdraw(self, id_: str) -> bool:
+        """Forget a row whose message could not be published."""
+        return bool(self._call("withdraw", id_))
+
+    def begin(self, id_: str, task: str, owner: str) -> Run | str:
+        """Take the request for one run.
+
+        Returns:
+            The run, or why this message has nothing to do: ABSENT, FINAL, STALE (another task's
+            turn), BUSY (a live run has it), PARKED or SUBMITTED.
+        """
+        verdict, flat = self._call("begin", id_, task, owner, self.lease, self.max_deliveries)
+        verdict = _text(verdict)
+        if verdict not in {"RUN", "POISON"}:
+            return verdict
+        row = _row(flat)
+        return Run(id_, owner, int(row["run"]), row, poison=verdict == "POISON")
+
+    def note(self, run: Run, **fields: object) -> bool:
+        """Write fields of a run's row ("" deletes one). False: the run is not ours now."""
+        row = self.key("row", run.id)
+        args = [run.owner, run.number, *_flat(fields)]
+        return bool(self._scripts["note"](keys=[row], args=args))
+
+    def park(self, run: Run, seconds: float, **fields: object) -> bool:
+        """Hand a run's request back for `seconds`; the clock sends it again."""
+        return bool(self._call("park", run.id, run.owner, run.number, seconds, *_flat(fields)))
+
+    def submit(  # noqa: D417 - fields are the row's
+        self, run: Run, *, prefix: str, first_look: float, deadline: float, **fields: object
+    ) -> bool:
+        """End a run whose request an asynchronous endpoint has; `poll` looks for its output.
+
+        Args:
+            run: the run.
+            prefix: the S3 location under which its output appears.
+            first_look: seconds until the first look.
+            deadline: seconds until the request is given up.
+        """
+        args = (run.owner, run.number, prefix, first_look, deadline, *_flat(fields))
+        return _text(self._call("submit", run.id, *args)) != "0"
+
+    def ready(self, id_: str, *, task: str, kind: str) -> str | None:
+        """Note that a submitted request's answer was found; returns the signature to send."""
+        found = self._call("ready", id_, task, kind, self.resend_after)
+        return _text(found) if found else None
+
+    def reopen(self, id_: str) -> bool:
+        """Let a request be sent again whose unanswered call left no output."""
+        return bool(self._call("reopen", id_))
+
+    def finish(self, run: Run, state: State, reason: Mapping[str, Any] | None = None) -> bool:
+        """Move a run's row to its final state. False: it has one, or the run is not ours now."""
+        args = (run.owner, run.number, state, _json(reason), self.retention)
+        return bool(self._call("finish", run.id, *args))
+
+    def close(self, id_: str, state: State, reason: Mapping[str, Any] | None = None) -> bool:
+        """End a request from outside a run, unless it ended or its outcome is being delivered."""
+        return bool(self._call("finish", id_, "", 0, state, _json(reason), self.retention))
+
+    def resend(self, id_: str, *, queue_empty: bool) -> tuple[str, str]:
+        """Decide for a due row. Returns SEND, LOST or WAIT, and the signature."""
+        verdict, signature = self._call(
+            "resend", id_, int(queue_empty), self.resend_after, self.max_deliveries
+        )
+        return _text(verdict), _text(signature)
+
+    def reap(self, owners: int = 100) -> list[str]:
+        """Take back what owners with lapsed leases were running. Returns the ids."""
+        taken = self._scripts["reap"](keys=[self.key("owners")], args=[self.base, owners])
+        return [_text(id_) for id_ in cast("list[bytes]", taken)]
+
+    def renew(self, owner: str, now: float) -> None:
+        """Extend an owner's lease from `now`, Redis' time in seconds."""
+        self.client.zadd(self.key("owners"), {owner: now + self.lease})
+
+    def now(self) -> float:
+        """Return Redis' time in Unix seconds."""
+        seconds, micros = cast("tuple[int, int]", self.client.time())
+        return seconds + micros / 1e6
+
+    def due(self, now: float) -> list[tuple[str, str]]:
+        """Return ids, with their lanes, that the clock must look at."""
+        found = self.client.zrangebyscore(self.key("due"), "-inf", now, start=0, num=PAGE)
+        ids = [_text(id_) for id_ in cast("list[bytes]", found)]
+        lanes = self._fields(ids, "lane")
+        return [(id_, lane[0] or "") for id_, lane in zip(ids, lanes, strict=True)]
+
+    def prefixes(self, now: float, hold: float) -> list[str]:
+        """Claim, for `hold` seconds, the output prefixes that are due for a look."""
+        key = self.key("prefixes")
+        found = cast("list[bytes]", self.client.zrangebyscore(key, "-inf", now))
+        claimed = [_text(prefix) for prefix in found]
+        if claimed:
+            self.client.zadd(key, dict.fromkeys(claimed, now + hold), xx=True)
+        return claimed
+
+    def look_again(self, prefix: str, at: float) -> None:
+        """Set the time of a prefix's next look, or forget a prefix with nothing pending."""
+        keys = [self.key("pending", prefix), self.key("prefixes")]
+        self._scripts["look_again"](keys=keys, args=[prefix, at])
+
+    def pending(self, prefix: str) -> Iterator[Pending]:
+        """Yield what is awaited under an output prefix, oldest first."""
+        found = self.client.zrange(self.key("pending", prefix), 0, -1)
+        ids = [_text(id_) for id_ in cast("list[bytes]", found)]
+        names = ("endpoint", "output_location", "failure_location", "submitted_at", "deadline")
+        for start in range(0, len(ids), PAGE):
+            page = ids[start : start + PAGE]
+            rows = self._fields(page, *names, "unanswered_until")
+            for id_, row in zip(page, rows, strict=True):
+                endpoint, output, failure, submitted, deadline, unanswered = row
+                if output is None or submitted is None or deadline is None:
+                    self.client.zrem(self.key("pending", prefix), id_)
+                    continue
+                until = float(unanswered) if unanswered else None
+                yield Pending(
+                    id_, endpoint or "", output, failure, float(submitted), float(deadline), until
+                )
+
+    def status(self, id_: str) -> Status | None:
+        """Return a request's row, or None for an id that the ledger does not know."""
+        row = cast("dict[bytes, bytes]", self.client.hgetall(self.key("row", id_)))
+        return Status.from_row({_text(k): _text(v) for k, v in row.items()}) if row else None
+
+    def signature(self, id_: str) -> str | None:
+        """Return the message of a request that has not ended."""
+        found = cast("bytes | None", self.client.hget(self.key("row", id_), "signature"))
+        return _text(found) if found else None
+
+    def counts(self) -> dict[str, int]:
+        """Return how many requests were ever accepted and reached each final state."""
+        found = cast("dict[bytes, bytes]", self.client.hgetall(self.key("counts")))
+        return {_text(name): int(value) for name, value in found.items()}
+
+    def use(self, requests: Mapping[str, int]) -> None:
+        """Add up S3 requests that were paid for, by kind."""
+        for kind, number in requests.items():
+            self.client.hincrby(self.key("usage"), kind, number)
+
+    def usage(self) -> dict[str, int]:
+        """Return the S3 requests made so far, by kind."""
+        found = cast("dict[bytes, bytes]", self.client.hgetall(self.key("usage")))
+        return {_text(kind): int(number) for kind, number in found.items()}
+
+    def spend(self, endpoint: str, cost: int, size: int) -> bool:
+        """Pay for a retry from the endpoint's budget; a negative cost gives back."""
+        budget = self.key("budget", endpoint)
+        return bool(self._scripts["budget"](keys=[budget], args=[cost, size, BUDGET_LIFE]))
+
+    def bury(self, entry: Mapping[str, Any]) -> None:
+        """Put a message that must not be retried on the dead-letter list, newest first."""
+        with self.client.pipeline() as pipe:
+            pipe.lpush(self.key("dead"), json.dumps(entry, default=repr))
+            pipe.ltrim(self.key("dead"), 0, DEAD_LETTERS - 1)
+            pipe.execute()
+
+    def dead_letters(self, count: int = 100) -> list[dict[str, Any]]:
+        """Return the newest entries of the dead-letter list."""
+        found = cast("list[bytes]", self.client.lrange(self.key("dead"), 0, count - 1))
+        return [json.loads(entry) for entry in found]
+
+    def output_root(self, endpoint: str) -> str | None:
+        """Return where the endpoint was last seen to write, without extension and file name."""
+        found = cast("bytes | None", self.client.hget(self.key("roots"), endpoint))
+        return _text(found) if found else None
+
+    def learn(
+        self, endpoint: str, *, root: str | None = None, seconds: float | None = None
+    ) -> None:
+        """Remember where an endpoint writes and how long it took."""
+        if root is not None:
+            self.client.hset(self.key("roots"), endpoint, root)
+        if seconds is not None:
+            self.client.hset(self.key("durations"), endpoint, str(seconds))
+
+    def duration(self, endpoint: str) -> float | None:
+        """Return how many seconds the endpoint has been taking, as a moving average."""
+        found = cast("bytes | None", self.client.hget(self.key("durations"), endpoint))
+        return float(found) if found else None
+
+    def _fields(self, ids: Iterable[str], *names: str) -> list[list[str | None]]:
+        with self.client.pipeline(transaction=False) as pipe:
+            for id_ in ids:
+                pipe.hmget(self.key("row", id_), *names)
+            rows = pipe.execute()
+        return [[None if v is None else _text(v) for v in row] for row in rows]
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _json(value: Mapping[str, Any] | None) -> str:
+    return "" if value is None else json.dumps(value, default=repr)
+
+
+def _flat(fields: Mapping[str, object]) -> list[str]:
+    return [str(part) for item in fields.items() for part in item]
+
+
+def _row(flat: list[Any]) -> dict[str, str]:
+    texts = [_text(value) for value in flat]
+    return dict(zip(texts[::2], texts[1::2], strict=True))

@@ -1,0 +1,29 @@
+-- Decide for a row that is due whether its message is to be sent again.
+-- A row that was parked or whose owner died is sent. One that nobody began is sent when its message cannot be
+-- waiting: its queue is empty, or a message sent later than its own was begun.
+-- KEYS  1 row
+-- ARGV  1 base of all keys, 2 id, 3 "1" when the row's queue is empty, 4 seconds until a message counts as late,
+--       5 sends that end it
+-- Returns {verdict, signature}; verdicts: SEND, LOST (sent too often, never begun), WAIT.
+local row, base, id = KEYS[1], ARGV[1], ARGV[2]
+local fields = redis.call('HMGET', row, 'state', 'ready', 'not_before', 'lost', 'lane', 'seq', 'sends', 'signature')
+local state = fields[1]
+if state ~= 'ACCEPTED' and not (state == 'SUBMITTED' and fields[2]) then
+  redis.call('ZREM', base .. 'due', id)
+  return {'WAIT', ''}
+end
+local t = redis.call('TIME')
+local now = t[1] + t[2] / 1e6
+local sends = tonumber(fields[7])
+if not fields[3] and not fields[4] then
+  local started = tonumber(redis.call('HGET', base .. 'started', fields[5]) or 0)
+  if ARGV[3] ~= '1' and started <= tonumber(fields[6]) then
+    redis.call('ZADD', base .. 'due', now + ARGV[4] / 4, id)
+    return {'WAIT', ''}
+  end
+  if sends >= tonumber(ARGV[5]) then return {'LOST', fields[8]} end
+end
+redis.call('HSET', row, 'sends', sends + 1, 'seq', redis.call('INCR', base .. 'seq'))
+redis.call('HDEL', row, 'lost', 'not_before')
+redis.call('ZADD', base .. 'due', now + ARGV[4] * 2 ^ sends, id)
+return {'SEND', fields[8]}

@@ -1,0 +1,124 @@
+"""The task message: what a caller writes, and the form in which it travels.
+
+A caller writes `invoke.delay("endpoint", payload, content_type=...)`. What travels is one keyword,
+`message`: a request's JSON form under a version, so that an older worker refuses what it cannot read.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Self, TypeVar
+
+from ..runtime import payloads
+from ..runtime.exceptions import InvalidRequest
+from ..runtime.requests import InvokeEndpointAsyncRequest, InvokeEndpointRequest
+from .exceptions import MalformedMessage
+
+#: Version of the message's form; a worker reads this one and older ones.
+VERSION = 1
+
+Request = InvokeEndpointRequest | InvokeEndpointAsyncRequest
+R = TypeVar("R", InvokeEndpointRequest, InvokeEndpointAsyncRequest)
+
+
+@dataclass(frozen=True, slots=True)
+class Message(Generic[R]):
+    """One request on its way to a worker."""
+
+    request: R
+    repeatable: bool = False
+    """Whether a call that may have run may be made again."""
+    staged: str | None = None
+    """Where the body of a real-time request waits on S3, when the broker is not to carry it."""
+
+    def to_kwargs(self) -> dict[str, Any]:
+        """Return the keyword arguments of the task that carries this message."""
+        values: dict[str, Any] = {"version": VERSION, "request": self.request.to_json()}
+        if self.repeatable:
+            values["repeatable"] = True
+        if self.staged:
+            values["staged"] = self.staged
+        return {"message": values}
+
+    @classmethod
+    def from_kwargs(cls, kwargs: Mapping[str, Any], request_type: type[R]) -> Self:
+        """Read what `to_kwargs` wrote.
+
+        Raises:
+            MalformedMessage: it is from a newer version, or not such a message.
+        """
+        values = kwargs["message"]
+        if not isinstance(values, Mapping) or not isinstance(values.get("version"), int):
+            raise MalformedMessage("The message has no version.")
+        if values["version"] > VERSION:
+            raise MalformedMessage(
+                f"The message is of version {values['version']}; this worker reads up to {VERSION}."
+            )
+        try:
+            request = request_type.from_json(values["request"])
+        except (InvalidRequest, KeyError, TypeError, ValueError) as error:
+            raise MalformedMessage(f"The message's request cannot be read: {error!r}") from error
+        return cls(request, bool(values.get("repeatable", False)), values.get("staged"))
+
+
+def travels(kwargs: Mapping[str, Any]) -> bool:
+    """Whether keyword arguments are a message already, and not what a caller wrote."""
+    return "message" in kwargs
+
+
+def compose(
+    request_type: type[R],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    *,
+    defaults: Callable[[str], Mapping[str, Any]],
+) -> Message[R]:
+    """Make a message of what a caller wrote.
+
+    Args:
+        request_type: the operation's request.
+        args: endpoint and payload; the payload alone when the endpoint is a keyword. In a canvas
+            Celery puts the previous result first: what is not a string there is the payload.
+        kwargs: `endpoint`, `payload`, `repeatable` and the request's own members.
+        defaults: for an endpoint's name, members to use where the caller gives none.
+
+    Raises:
+        InvalidRequest: something is missing, unknown, or not a payload.
+    """
+    members = {name: value for name, value in kwargs.items() if value is not None}
+    endpoint, payload = _arrange(args, members)
+    for name, value in defaults(endpoint).items():
+        members.setdefault(name, value)
+    repeatable = bool(members.pop("repeatable", False))
+    _refuse_unknown(request_type, members)
+    if payload is None and "input_location" not in members:
+        raise InvalidRequest(f"{request_type.operation} needs a payload.")
+    if payload is not None:
+        body, content_type = payloads.encode(payload, members.pop("content_type", None))
+        members.update(body=body, content_type=content_type)
+    return Message(request_type(endpoint_name=endpoint, **members), repeatable)
+
+
+def _arrange(args: Sequence[Any], members: dict[str, Any]) -> tuple[str, Any]:
+    given = list(args)
+    payload = members.pop("payload", None)
+    endpoint = members.pop("endpoint", None) or members.pop("endpoint_name", None)
+    if endpoint is None and given:
+        first_is_previous = len(given) > 1 and not isinstance(given[0], str)
+        endpoint = given.pop(1 if first_is_previous else 0)
+    if payload is None and given:
+        payload = given.pop(0)
+    if given:
+        raise InvalidRequest("Expected an endpoint and one payload, got more arguments.")
+    if not isinstance(endpoint, str):
+        raise InvalidRequest(f"The endpoint is a name, not {type(endpoint).__name__}.")
+    return endpoint, payload
+
+
+def _refuse_unknown(request_type: type[R], members: Mapping[str, Any]) -> None:
+    known = set(request_type.__dataclass_fields__) - {"endpoint_name", "body"}
+    unknown = sorted(set(members) - known)
+    if unknown:
+        raise InvalidRequest(
+            f"{request_type.operation} has no member {', '.join(unknown)};"
+            f" it has {', '.join(sorted(known))}."
+        )
