@@ -122,16 +122,12 @@ def _wait_for_worker(environment: dict[str, str], log: Path) -> None:
 @contextmanager
 def _app(environment: dict[str, str]) -> Iterator[Celery]:
     """A Celery app for the local stack; the stack's variables are ours while it lasts."""
-    from celery import Celery  # noqa: PLC0415
-
-    from ...config import Settings  # noqa: PLC0415
-    from .. import install  # noqa: PLC0415
+    from .target import celery_app  # noqa: PLC0415
 
     before = dict(os.environ)
     os.environ.update(environment)
     try:
-        app = Celery("demo", set_as_current=False)
-        install(app, Settings.load())
+        app, _ = celery_app()
         with app:
             yield app
     finally:

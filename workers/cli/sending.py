@@ -1,5 +1,6 @@
 """Send one task, wait for its result, print it."""
 
+from base64 import b64encode
 from time import monotonic
 from typing import Any
 
@@ -33,13 +34,19 @@ def dry_run(
     http = request.http_request()
     body = bytes(http.body or b"")
     if as_json:
-        value = requests.body_to_json(body)
         head = {"method": http.method, "path": http.path, "headers": dict(http.headers)}
-        console.print_json(head | {"body": value})
+        console.print_json(head | {"body": _readable(body)})
         return
     lines = [f"{http.method} {http.path} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in http.headers.items()]
     console.print_bytes("\n".join([*lines, "", ""]).encode() + body)
+
+
+def _readable(body: bytes) -> dict[str, str]:
+    try:
+        return {"text": body.decode()}
+    except UnicodeDecodeError:
+        return {"base64": b64encode(body).decode()}
 
 
 def send(name: str, endpoint: str, payload: object, members: dict[str, Any]) -> AsyncResult[Any]:

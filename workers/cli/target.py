@@ -3,6 +3,7 @@
 from celery import Celery
 
 from ...config import Settings
+from .. import create_app
 
 
 def celery_app() -> tuple[Celery, Settings]:
@@ -11,6 +12,5 @@ def celery_app() -> tuple[Celery, Settings]:
     Raises:
         SettingsError: the environment or the file holds something that cannot be right.
     """
-    from ..app import app  # noqa: PLC0415 - its import reads the settings
-
-    return app, Settings.load()
+    settings = Settings.load()
+    return create_app(settings), settings
