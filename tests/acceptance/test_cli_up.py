@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -37,24 +38,26 @@ def start_up() -> tuple[subprocess.Popen[str], dict[str, str]]:
 def descendants(pid: int) -> set[int]:
     """The processes below one, by /proc."""
     found: set[int] = set()
-    for entry in os.listdir("/proc"):
-        if entry.isdecimal() and _parent(entry) == pid:
-            found |= {int(entry)} | descendants(int(entry))
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and _parent(int(entry.name)) == pid:
+            found |= {int(entry.name)} | descendants(int(entry.name))
     return found
 
 
-def _parent(pid: str) -> int | None:
+def _parent(pid: int) -> int | None:
+    """The parent of a live process; None of one that is gone or only waits to be reaped."""
     try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return int(stat.read().rpartition(")")[2].split()[1])
+        stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
+    state, parent = stat.rpartition(")")[2].split()[:2]
+    return None if state == "Z" else int(parent)
 
 
 def wait_until_gone(pids: set[int], seconds: float = 60.0) -> set[int]:
     """The processes that are still there after so many seconds."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end and (left := {pid for pid in pids if _parent(str(pid))}):
+    while time.monotonic() < end and (left := {pid for pid in pids if _parent(pid) is not None}):
         time.sleep(0.1)
     return left if time.monotonic() >= end else set()
 
@@ -163,7 +166,6 @@ def test_children_end_when_up_is_killed() -> None:
 def command(pid: int) -> str:
     """A process' command line."""
     try:
-        with open(f"/proc/{pid}/cmdline") as line:
-            return line.read().replace("\0", " ")
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
     except (FileNotFoundError, ProcessLookupError):
         return ""
