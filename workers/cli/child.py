@@ -14,7 +14,7 @@ import time
 LOOK_SECONDS = 1.0
 
 #: Seconds an orphan has to end in order.
-ORPHAN_SECONDS = 40.0
+ORPHAN_SECONDS = 10.0
 
 
 def end_with(parent: int) -> None:
