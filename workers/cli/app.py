@@ -1,0 +1,20 @@
+"""The typer application: one command per module."""
+
+import typer
+
+from . import configuration, demo, invoking, state, up, worker
+
+app = typer.Typer(
+    name="celery-sagemaker",
+    help="Amazon SageMaker inference as Celery tasks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+app.command("up")(up.up)
+app.command("demo")(demo.demo)
+app.command("worker")(worker.worker)
+app.command("invoke")(invoking.invoke)
+app.command("invoke-async")(invoking.invoke_async)
+app.command("status")(state.status)
+app.command("config")(configuration.config)

@@ -1,0 +1,153 @@
+"""`celery-sagemaker demo`: 1,797 images through both ways to invoke."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import console, report, stack
+from .exits import Exit, fail
+from .live import View, view
+from .supervision import SupervisedWorker
+from .up import stop_signals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from celery import Celery
+
+    from ..demo.digits import Record
+    from ..demo.verdict import Verdict
+
+#: Calls the demo's worker makes at once.
+CONCURRENCY = 8
+
+#: Seconds for the worker to answer its first ping.
+START_SECONDS = 60.0
+
+
+def demo(
+    *,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first images.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The numbers as one line of JSON.")
+    ] = False,
+) -> None:
+    """Classify scikit-learn's 1,797 digits through invoke and invoke_async, faults included."""
+    try:
+        from ..demo import digits  # noqa: PLC0415 - the demo extra
+
+        records = digits.records(limit)
+    except ModuleNotFoundError as error:
+        fail(Exit.UNREACHABLE, f"{error.name} is missing: pip install 'celery-sagemaker[demo]'")
+    with view(len(records), quiet=as_json) as shown:
+        verdict = _classified(records, shown)
+    console.print_json(verdict.to_json()) if as_json else report.show(verdict)
+    raise typer.Exit(Exit.FAILED if verdict.problems() else Exit.OK)
+
+
+def _classified(records: Sequence[Record], shown: View) -> Verdict:
+    from ..demo import container, endpoints  # noqa: PLC0415
+
+    started = time.monotonic()
+    with ExitStack() as parts:
+        stop = parts.enter_context(stop_signals())
+        folder = Path(parts.enter_context(TemporaryDirectory(prefix="celery-sagemaker-demo-")))
+        shown.say("training the model and starting its container")
+        target = parts.enter_context(container.running())
+        shown.say("starting Redis, S3, the endpoint and a worker")
+        local = parts.enter_context(stack.started(endpoints.write_behaviours(folder, target)))
+        worker = parts.enter_context(_worker(local.environment(), folder / "worker.log"))
+        app = parts.enter_context(_app(local.environment()))
+        parts.enter_context(_tended(worker))
+        _wait_for_worker(local.environment(), folder / "worker.log")
+        return _run(_Demo(app, records, shown, stop, local.endpoint_url, worker, started))
+
+
+@dataclass(frozen=True)
+class _Demo:
+    """What is running."""
+
+    app: Celery
+    records: Sequence[Record]
+    shown: View
+    stop: threading.Event
+    endpoint_url: str
+    worker: SupervisedWorker
+    started: float
+
+
+def _run(demo: _Demo) -> Verdict:
+    from ... import tasks  # noqa: PLC0415
+    from ..demo import endpoints, failures, runner, verdict  # noqa: PLC0415
+
+    def observe(mode: str, sent: int, answered: int) -> None:
+        if demo.stop.is_set():
+            fail(Exit.FAILED, "stopped before the end")
+        demo.shown.progress(mode, sent, answered)
+
+    outcomes = [runner.run(demo.app, mode, demo.records, observe) for mode in runner.MODES]
+    return verdict.Verdict(
+        records=demo.records,
+        outcomes=outcomes,
+        failed_calls={o.mode: failures.by_class_and_attempt(demo.app, o.sent) for o in outcomes},
+        calls=endpoints.calls(demo.endpoint_url),
+        s3_requests=tasks.usage(demo.app),
+        restarts=demo.worker.restarts,
+        seconds=time.monotonic() - demo.started,
+    )
+
+
+def _worker(environment: dict[str, str], log: Path) -> SupervisedWorker:
+    return SupervisedWorker(environment, concurrency=CONCURRENCY, log=log)
+
+
+def _wait_for_worker(environment: dict[str, str], log: Path) -> None:
+    ping = stack.worker_ping(environment)
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        if ping():
+            return
+    fail(Exit.UNREACHABLE, f"the worker does not answer; it said: {log.read_text()[-2000:]}")
+
+
+@contextmanager
+def _app(environment: dict[str, str]) -> Iterator[Celery]:
+    """A Celery app for the local stack; the stack's variables are ours while it lasts."""
+    from .target import celery_app  # noqa: PLC0415
+
+    before = dict(os.environ)
+    os.environ.update(environment)
+    try:
+        app, _ = celery_app()
+        with app:
+            yield app
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
+def _tended(worker: SupervisedWorker) -> Iterator[None]:
+    """Start the worker again when it ends, from a thread."""
+    stop = threading.Event()
+
+    def tend() -> None:
+        while not stop.wait(1.0):
+            worker.tend()
+
+    thread = threading.Thread(target=tend, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

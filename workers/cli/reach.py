@@ -1,0 +1,44 @@
+"""Is Redis there? Asked before anything that would otherwise retry for a minute."""
+
+import ssl
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from .exits import Exit, fail
+
+#: Seconds to connect and to answer PING.
+PING_SECONDS = 3.0
+
+
+def require_redis(urls: Iterable[str]) -> None:
+    """End with exit code 3 and one line unless every Redis answers PING."""
+    for url in dict.fromkeys(urls):
+        problem = ping(url)
+        if problem is not None:
+            fail(Exit.UNREACHABLE, f"cannot reach Redis at {place(url)}: {problem}")
+
+
+def ping(url: str) -> str | None:
+    """Why a Redis does not answer, or None when it does."""
+    import redis  # noqa: PLC0415 - `--help` needs none of it
+    from redis.backoff import NoBackoff  # noqa: PLC0415
+    from redis.retry import Retry  # noqa: PLC0415
+
+    try:
+        client = redis.Redis.from_url(
+            url,
+            socket_timeout=PING_SECONDS,
+            socket_connect_timeout=PING_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )
+        with client:
+            client.ping()
+    except (redis.RedisError, OSError, ssl.SSLError, ValueError) as error:
+        return str(error) or type(error).__name__
+    return None
+
+
+def place(url: str) -> str:
+    """A URL's scheme, host, port and path: no user and no password."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
