@@ -27,6 +27,9 @@ BROUGHT_BY = {
 #: Bytes of an inline asynchronous payload; the model of every botocore that has Body says so.
 BODIES = {"InvokeEndpoint": "invoke_async", "InvokeEndpointWithResponseStream": "invoke_async"}
 
+#: What Java's regular expressions have and Python's lack; the classes stand in brackets there.
+_JAVA = {r"\p{ASCII}": r"\x00-\x7f", r"\p{Print}": r"\x20-\x7e", r"\z": r"\Z"}
+
 
 def validate(operation: str, parameters: Mapping[str, Any]) -> None:
     """Check a request's parameters.
@@ -108,10 +111,9 @@ def _bounds(limits: Mapping[str, Any], value: str | bytes | int) -> Iterator[str
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     """Compile a pattern of the model, which is written for Java."""
-    translated = pattern.replace(r"[\p{Print}]", r"[\x20-\x7e]").replace(
-        r"\p{Print}", r"[\x20-\x7e]"
-    )
-    return re.compile(translated.replace(r"\z", r"\Z"), re.ASCII)
+    for java, python in _JAVA.items():
+        pattern = pattern.replace(java, python)
+    return re.compile(pattern, re.ASCII)
 
 
 def _together(operation: str, parameters: Mapping[str, Any]) -> Iterator[str]:

@@ -9,9 +9,9 @@ from celery_sagemaker.tasks.ledger import Ledger, Run, State
 
 
 @pytest.fixture
-def ledger(redis_url: str) -> Iterator[Ledger]:
+def ledger(sagemaker_redis_url: str) -> Iterator[Ledger]:
     """A ledger of its own keys, with short times."""
-    client = redis.Redis.from_url(redis_url)
+    client = redis.Redis.from_url(sagemaker_redis_url)
     yield Ledger(client, f"test-{uuid.uuid4().hex}", lease=5.0, resend_after=60.0, max_deliveries=3)
     client.close()
 

@@ -1,0 +1,120 @@
+"""Redis, S3 and a SageMaker endpoint on this machine, each a process of its own."""
+
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from . import behaviours as endpoints
+from . import redis_server, s3_server
+from .processes import Child, free_port
+
+BUCKET = "celery-sagemaker-local"
+
+
+class LocalStack:
+    """The local stack; a context manager.
+
+    Args:
+        behaviours: TOML file of endpoints; without one there are `echo` and `echo-async`.
+
+    Raises:
+        ValueError: the file is wrong (on `start`).
+        RuntimeError: a service does not start; says which and why (on `start`).
+    """
+
+    bucket = BUCKET
+
+    def __init__(self, behaviours: Path | None = None) -> None:
+        self._behaviours = behaviours
+        self._parts = ExitStack()
+        self._children: dict[str, Child] = {}
+
+    def start(self) -> Self:
+        """Start everything; returns when all of it answers."""
+        endpoints.read(self._behaviours)
+        folder = Path(self._parts.enter_context(tempfile.TemporaryDirectory(prefix="sagemaker-")))
+        try:
+            self._add(redis_server.start(folder))
+            self._add(s3_server.start(folder))
+            for child in self._children.values():
+                child.wait_until_up()
+            s3_server.make_bucket(self._children["s3"].port, self.bucket)
+            self._add(self._endpoint(folder))
+            self._children["endpoint"].wait_until_up()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stop everything and remove its files."""
+        self._children.clear()
+        self._parts.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def redis_url(self) -> str:
+        """Redis, database 0."""
+        return f"redis://127.0.0.1:{self._children['redis'].port}/0"
+
+    @property
+    def s3_url(self) -> str:
+        """S3's address."""
+        return self._url("s3")
+
+    @property
+    def endpoint_url(self) -> str:
+        """SageMaker Runtime's address."""
+        return self._url("endpoint")
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that point botocore and the tasks here."""
+        return {
+            **self._aws(),
+            "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": self.endpoint_url,
+            "AWS_ENDPOINT_URL_SAGEMAKER": self.endpoint_url,
+            "CELERY_SAGEMAKER_BROKER_URL": self.redis_url,
+            "CELERY_SAGEMAKER_STAGING": f"s3://{self.bucket}/staging",
+        }
+
+    def health(self) -> dict[str, bool]:
+        """Return which service answers."""
+        return {name: child.alive() for name, child in self._children.items()}
+
+    def _aws(self) -> dict[str, str]:
+        return {
+            "AWS_ENDPOINT_URL_S3": self.s3_url,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
+    def _endpoint(self, folder: Path) -> Child:
+        port = free_port()
+        given = [str(self._behaviours.resolve())] if self._behaviours else []
+        module = "celery_sagemaker.local.endpoint"
+        command = [sys.executable, "-m", module, str(port), self.bucket, *given]
+        # The behaviours' targets may be modules of the caller's folder.
+        environment: Mapping[str, str] = {**self._aws(), "PYTHONPATH": ":".join(sys.path)}
+        return Child("endpoint", command, port=port, folder=folder, environment=environment)
+
+    def _add(self, child: Child) -> None:
+        self._children[child.name] = child
+        self._parts.callback(child.stop)
+
+    def _url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self._children[name].port}"
