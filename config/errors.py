@@ -9,8 +9,6 @@ from pydantic import ValidationError
 #: A check of several keys names the one at fault itself.
 CROSSING = re.compile(r"(?P<key>[a-z_]+): (?P<text>.*)", re.DOTALL)
 UNKNOWN = "extra_forbidden"
-#: A default that stands on another field is not made when that field is wrong: one error is enough.
-CONSEQUENCES = frozenset({"default_factory_not_called"})
 
 
 class SettingsError(ValueError):
@@ -51,8 +49,6 @@ def problems(error: ValidationError, known: Mapping[str, Iterable[str]]) -> dict
     found: dict[str, str] = {}
     for item in error.errors(include_url=False, include_context=False, include_input=False):
         path = [str(part) for part in item["loc"] if part != "[key]"]
-        if item["type"] in CONSEQUENCES:
-            continue
         if item["type"] == UNKNOWN:
             text = suggestion(path[-1], known.get(_section(path), ()))
         else:

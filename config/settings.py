@@ -8,7 +8,9 @@ from pydantic import (
     Field,
     PrivateAttr,
     ValidationError,
+    ValidationInfo,
     field_serializer,
+    field_validator,
     model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -26,12 +28,6 @@ from .sections import (
 
 BROKER = "redis://localhost:6379/0"
 SECRET = ("broker_url", "result_url", "state_url")
-
-
-def _as_broker(data: dict[str, Any]) -> str:
-    """Let the results and the state live where the messages do, unless told otherwise."""
-    broker: str = data["broker_url"]
-    return broker
 
 
 class Settings(BaseSettings):
@@ -55,9 +51,9 @@ class Settings(BaseSettings):
 
     broker_url: addresses.BrokerUrl = BROKER
     """Where messages travel: redis://, rediss://, amqp:// or amqps://."""
-    result_url: addresses.RedisUrl = Field(default_factory=_as_broker)
+    result_url: addresses.RedisUrl = ""
     """Where Celery keeps results: redis:// or rediss://; the broker's by default."""
-    state_url: addresses.RedisUrl = Field(default_factory=_as_broker)
+    state_url: addresses.RedisUrl = ""
     """Where the ledger and the clock keep their state; the broker's by default."""
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$", max_length=64)] = (
         "celery-sagemaker"
@@ -134,6 +130,12 @@ class Settings(BaseSettings):
             ) from None
         settings._origins.update(origins)
         return settings
+
+    @field_validator("result_url", "state_url", mode="before")
+    @classmethod
+    def _follow_broker(cls, url: Any, info: ValidationInfo) -> Any:
+        """Let results and state live where the messages do, unless told otherwise."""
+        return url or info.data.get("broker_url", BROKER)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Settings":

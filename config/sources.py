@@ -55,19 +55,22 @@ def read_environment(model: type[BaseSettings]) -> dict[str, Any]:
     """
     known = model.model_fields
     unknown = {
-        name: suggestion(path[0], known)
+        name: suggestion(name, [PREFIX + key.upper() for key in known], "variable")
         for path, name in variables().items()
         if path[0] not in known
     }
     if unknown:
         raise SettingsError(unknown)
+    source = EnvSettingsSource(
+        model, env_prefix=PREFIX, env_nested_delimiter=NESTED, env_ignore_empty=True
+    )
     try:
-        source = EnvSettingsSource(
-            model, env_prefix=PREFIX, env_nested_delimiter=NESTED, env_ignore_empty=True
-        )
         return lower_names(source())
     except UnreadableVariable as error:
-        raise SettingsError({"environment": str(error)}) from error
+        # Its message names the field between quotes, and does not show the value.
+        field = str(error).split('"')[1]
+        name = variables().get((field,), field)
+        raise SettingsError({name: "is not JSON, which a whole section has to be"}) from None
 
 
 def variables() -> dict[Key, str]:

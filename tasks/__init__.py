@@ -51,4 +51,3 @@ def counts(app: Celery | None = None) -> dict[str, int]:
 def usage(app: Celery | None = None) -> dict[str, int]:
     """Return the S3 requests that the tasks made, by kind: GET, HEAD, LIST, PUT."""
     return deployment(this_app(app)).ledger.usage()
-

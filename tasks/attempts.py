@@ -4,6 +4,7 @@ A short wait is slept here; a longer one is handed back to the broker's side by 
 so that no worker slot waits. What was counted travels with the request and goes on counting.
 """
 
+import random
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -24,7 +25,10 @@ REFUSED_WAIT = 30.0
 REFUSED_LIMIT = 20
 
 
-class HandBack(Exception):  # noqa: N818 - control flow, not an error
+_RANDOM = random.Random()
+
+
+class HandBack(Exception):
     """The next attempt is `seconds` away: too long to hold a slot."""
 
     def __init__(self, seconds: float) -> None:
@@ -88,10 +92,8 @@ class Attempts:
             self.counted[REFUSED] += 1
             self._wait = REFUSED_WAIT
             return self.counted[REFUSED] < REFUSED_LIMIT
-        self._wait = max(
-            wait_seconds(policy, self.counted[error.code]),
-            float(getattr(error, "retry_after", None) or 0.0),
-        )
+        after = getattr(error, "retry_after", None)
+        self._wait = wait_seconds(policy, self.counted[error.code], _RANDOM, retry_after=after)
         return True
 
     def _hold(self, seconds: float) -> None:

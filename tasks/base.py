@@ -33,6 +33,9 @@ T = TypeVar("T")
 #: Options of a publication that mean something only to the process that publishes.
 LOCAL_OPTIONS = ("producer", "connection", "publisher", "router", "result_cls", "add_to_parent")
 
+#: Where a run is kept with the request of its task.
+_RUN = "sagemaker_run"
+
 #: Longest `Filename` of an asynchronous inference, and of an id that can be one as it is.
 FILENAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,31}")
 
@@ -64,13 +67,18 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
     @property
     def deployment(self) -> Deployment:
         """Settings, ledger and clients of this task's app."""
-        return deployment(cast("celery.Celery", self._get_app()))
+        return deployment(self.app)
+
+    @property
+    def ledger_run(self) -> Run | None:
+        """This run's hold on its row; None where a task is called directly or eagerly."""
+        return cast("Run | None", getattr(self.request, _RUN, None))
 
     def compose(self, args: Any, kwargs: Mapping[str, Any], task_id: str) -> dict[str, Any]:
         """Return the keyword arguments that travel for what the caller wrote."""
         raise NotImplementedError
 
-    def apply_async(  # type: ignore[override]
+    def apply_async(
         self,
         args: Any = None,
         kwargs: Any = None,
@@ -89,7 +97,7 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
         """
         id_ = task_id or uuid.uuid4().hex
         args, kwargs = self._composed(args or (), kwargs or {}, id_, options)
-        app = cast("celery.Celery", self._get_app())
+        app = self.app
         publish = super().apply_async
         call: dict[str, Any] = {
             "args": args, "kwargs": kwargs, "task_id": id_, "producer": producer,
@@ -126,24 +134,24 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
         if parent is not None and "root_id" not in kept:
             kept["root_id"] = parent.request.root_id or parent.request.id
             kept["parent_id"] = parent.request.id
-        signature = self.signature(args, kwargs, {**kept, "task_id": id_})
+        call = {"task": self.name, "args": args, "kwargs": kwargs}
+        signature = {**call, "options": {**kept, "task_id": id_}}
         self.deployment.ledger.accept(
             id_,
-            task=cast("str", self.name),
+            task=self.name,
             signature=dumps(signature),
-            lane=lane_of(app, cast("str", self.name), options),
+            lane=lane_of(app, self.name, options),
             endpoint=endpoint_of(kwargs),
             delay=float(options.get("countdown") or 0.0),
         )
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
         """Take the request's row for this run, or drop a message that has nothing to do."""
-        self.request.ledger_run = None
         if self.request.is_eager or self.request.called_directly:
             return
         parts = self.deployment
         parts.lease.keep()
-        name = cast("str", self.name)
+        name = self.name
         run = parts.ledger.begin(task_id, name, parts.owner)
         if run == "ABSENT" and self.accepts_delivered:
             self._accept_delivered(task_id, args, kwargs)
@@ -151,14 +159,14 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
         if not isinstance(run, Run):
             logger.info("message_dropped", extra={"id": task_id, "task": name, "why": run})
             raise Ignore
-        self.request.ledger_run = run
+        setattr(self.request, _RUN, run)
 
     def _accept_delivered(self, task_id: str, args: Any, kwargs: Any) -> None:
         signature = self.signature_from_request(args=args, kwargs=kwargs)
         info = self.request.delivery_info or {}
         self.deployment.ledger.accept(
             task_id,
-            task=cast("str", self.name),
+            task=self.name,
             signature=dumps(signature),
             lane=f"{info.get('routing_key', '')}/{info.get('priority') or 0}",
             endpoint=endpoint_of(kwargs),
@@ -177,7 +185,7 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
             Ignore: it was handed back, revoked, or taken over.
             InferenceError: its outcome is a failure.
         """
-        run: Run | None = self.request.ledger_run
+        run = self.ledger_run
         if run is None:
             return function()
         outcome = run.outcome
@@ -203,13 +211,13 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
 
     def attempt(self, function: Callable[[], T], endpoint: str) -> T:
         """Call `function` under the endpoint's retry policies; a long wait is handed back."""
-        run: Run | None = self.request.ledger_run
+        run = self.ledger_run
         settings = self.deployment.settings
         repeatable = self.repeatable or settings.endpoint(endpoint).repeatable
         ledger, size = self.deployment.ledger, settings.budget.size
         attempts = Attempts(
             lambda error: retries.policy_for(error, settings, endpoint, repeatable=repeatable),
-            (lambda cost: True) if run is None else (lambda c: ledger.spend(endpoint, c, size)),
+            (lambda _: True) if run is None else (lambda c: ledger.spend(endpoint, c, size)),
             hold_limit=float("inf") if run is None else settings.hold_limit,
             counted={} if run is None else run.attempts,
         )
@@ -227,9 +235,7 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
     def _handed_back(self, run: Run | None, seconds: float, attempts: Attempts) -> Ignore:
         if run is None:
             raise AssertionError("Without a row every wait is held.")
-        self.deployment.ledger.park(
-            run, seconds, attempts=dumps(attempts.counted), intent=""
-        )
+        self.deployment.ledger.park(run, seconds, attempts=dumps(attempts.counted), intent="")
         return Ignore()
 
     @property
@@ -238,11 +244,11 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
         message = (self.request.kwargs or {}).get("message")
         return bool(message.get("repeatable")) if isinstance(message, Mapping) else False
 
-    def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
+    def on_success(self, *_: Any) -> None:
         """Celery has stored the result and sent on what follows: the row is final."""
         self._finish(State.SUCCEEDED, None)
 
-    def on_failure(self, exc: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+    def on_failure(self, exc: Any, *_: Any) -> None:
         """Celery has stored the failure and called the errbacks: the row is final."""
         if isinstance(exc, InferenceError):
             reason = exc.to_json()
@@ -252,7 +258,7 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
         self._finish(State.EXPIRED if expired else State.FAILED, reason)
 
     def _finish(self, state: State, reason: Mapping[str, Any] | None) -> None:
-        run: Run | None = getattr(self.request, "ledger_run", None)
+        run = self.ledger_run
         if run is not None:
             self.deployment.ledger.finish(run, state, reason)
 
@@ -275,5 +281,3 @@ def endpoint_of(kwargs: Mapping[str, Any]) -> str:
     request = message.get("request") if isinstance(message, Mapping) else None
     name = request.get("endpoint_name") if isinstance(request, Mapping) else None
     return name if isinstance(name, str) else ""
-
-

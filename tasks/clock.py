@@ -6,6 +6,7 @@ Each step is safe to do twice, and by two clocks at once: the ledger's scripts d
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from celery import Celery
 from kombu.exceptions import ChannelError
@@ -106,8 +107,9 @@ class Clock:
     def _depth(self, queue: str) -> int:
         """Return how many messages wait in a queue; none in one that does not exist."""
         with self._app.connection_for_write() as connection:
+            channel: Any = connection.default_channel
             try:
-                found = connection.default_channel.queue_declare(queue, passive=True)
+                found = channel.queue_declare(queue, passive=True)
             except ChannelError:
                 return 0
             return int(found.message_count)

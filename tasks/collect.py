@@ -14,7 +14,8 @@ from ..runtime.responses import AsyncInferenceOutput
 from ..runtime.s3 import S3Location
 from .base import LedgerTask
 from .deployment import Deployment
-from .ledger import Pending, Run
+from .exceptions import MalformedMessage
+from .ledger import Pending
 
 #: Bytes of a failure object that travel in the exception.
 FAILURE_LIMIT = 65_536
@@ -34,7 +35,9 @@ class CollectTask(LedgerTask):
 @shared_task(bind=True, base=CollectTask, name="sagemaker.collect")
 def collect(self: CollectTask) -> dict[str, Any]:
     """Return the output that was found, or raise the failure."""
-    run: Run = self.request.ledger_run
+    run = self.ledger_run
+    if run is None:
+        raise MalformedMessage("Only the poll sends this task.")
 
     def get() -> dict[str, Any]:
         row = run.row

@@ -84,4 +84,3 @@ def _listed(value: Any) -> list[Any]:
     if not value:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
-

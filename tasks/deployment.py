@@ -5,7 +5,7 @@ import threading
 import uuid
 from collections import Counter
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import redis
@@ -14,8 +14,8 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from ..config import Settings
-from .ledger import Ledger
 from .leases import Lease
+from .ledger import Ledger
 
 if TYPE_CHECKING:
     from ..runtime.s3 import S3Store
@@ -108,7 +108,7 @@ def configure(app: Celery, settings: Settings) -> None:
 
 def this_app(app: Celery | None = None) -> Celery:
     """Return `app`, or Celery's current one."""
-    return app or cast("Celery", current_app._get_current_object())  # noqa: SLF001 - Celery's own way
+    return app or current_app._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001 - the proxy's own way
 
 
 def deployment(app: Celery) -> Deployment:

@@ -43,7 +43,7 @@ class InvokeTask(LedgerTask):
         request = message.request
         if message.staged:
             staged = self.deployment.store.get(S3Location.parse(message.staged))
-            request = replace(request, body=staged.body)
+            request = replace(request, body=staged.body or b"")
         return self.deployment.transport.invoke(request)
 
 

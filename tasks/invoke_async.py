@@ -64,7 +64,7 @@ class InvokeAsyncTask(LedgerTask):
             Ignore: the request is submitted; the ledger waits for its output.
             InferenceError: the endpoint refused it.
         """
-        request, run = message.request, self.request.ledger_run
+        request, run = message.request, self.ledger_run
         if run is None:
             answer = self.deployment.transport.invoke_async(request)
             return self._wait(request, answer)
@@ -94,7 +94,7 @@ class InvokeAsyncTask(LedgerTask):
         self, run: Run, request: InvokeEndpointAsyncRequest, answer: InvokeEndpointAsyncResponse
     ) -> Ignore:
         seconds = self._deadline(request)
-        # Before the ledger's row: once that is SUBMITTED, the final state may be stored at any time.
+        # First: once the row is SUBMITTED, the final state may be stored at any time.
         self.update_state(
             state="SUBMITTED",
             meta={

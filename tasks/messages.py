@@ -1,7 +1,7 @@
 """The task message: what a caller writes, and the form in which it travels.
 
 A caller writes `invoke.delay("endpoint", payload, content_type=...)`. What travels is one keyword,
-`message`: a request's JSON form under a version, so that an older worker refuses what it cannot read.
+`message`: a request under a version, so that an older worker refuses what it cannot read.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -31,7 +31,7 @@ def parent(location: str) -> str:
 
 
 def extension(prefix: str, now: float) -> str:
-    """Return the `S3OutputPathExtension` of this hour, shared so that one LIST sees many outputs."""
+    """Return the `S3OutputPathExtension` of this hour, so that one LIST sees many."""
     return f"{prefix}/{datetime.fromtimestamp(now, UTC):%Y%m%d%H}"
 
 

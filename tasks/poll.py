@@ -6,10 +6,9 @@ by the next one.
 
 import logging
 import math
-
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 import celery
 from celery import Celery, shared_task
@@ -34,7 +33,7 @@ _pages: dict[str, int] = {}
 @shared_task(bind=True, name="sagemaker.poll", ignore_result=True, acks_late=True)
 def poll(self: "celery.Task[Any, Any]", prefix: str) -> None:
     """Look once for the awaited outputs under `prefix`, an S3 location that ends in a slash."""
-    app = cast("Celery", self.app)
+    app = self.app
     parts = deployment(app)
     try:
         look(app, parts, prefix)
@@ -106,7 +105,7 @@ def _kind(awaited: Pending, present: Iterable[str], now: float) -> str | None:
 def _hand_over(app: Celery, parts: Deployment, answers: list[tuple[Pending, str]]) -> None:
     if not answers:
         return
-    name = cast("str", collect.name)
+    name = collect.name
     with app.producer_pool.acquire(block=True) as producer:
         for awaited, kind in answers:
             signature = parts.ledger.ready(awaited.id, task=name, kind=kind)

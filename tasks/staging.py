@@ -11,7 +11,6 @@ from .messages import Message
 
 if TYPE_CHECKING:
     from ..runtime.s3 import S3Location
-
     from .deployment import Deployment
 
 

@@ -27,7 +27,7 @@ def connect() -> None:
     signals.task_rejected.connect(_rejected, dispatch_uid="sagemaker-rejected")
 
 
-def _revoked(sender: Any, request: Any, expired: bool = False, **_: Any) -> None:
+def _revoked(sender: Any, request: Any, *, expired: bool = False, **_: Any) -> None:
     name = getattr(sender, "name", sender)
     if not str(name).startswith(OURS):
         return

@@ -100,7 +100,7 @@ class Ledger:
     def note(self, run: Run, **fields: object) -> bool:
         """Write fields of a run's row ("" deletes one). False: the run is not ours now."""
         row = self.key("row", run.id)
-        args = [run.owner, run.number, *_flat(fields)]
+        args = [run.owner, str(run.number), *_flat(fields)]
         return bool(self._scripts["note"](keys=[row], args=args))
 
     def park(self, run: Run, seconds: float, **fields: object) -> bool:
@@ -157,7 +157,7 @@ class Ledger:
 
     def now(self) -> float:
         """Return Redis' time in Unix seconds."""
-        seconds, micros = cast("tuple[int, int]", self.client.time())
+        seconds, micros = self.client.time()
         return seconds + micros / 1e6
 
     def due(self, now: float) -> list[tuple[str, str]]:

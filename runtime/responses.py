@@ -1,0 +1,117 @@
+"""The responses of SageMaker Runtime, and the output of an asynchronous inference."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from .exceptions import InvalidRequest
+from .values import Value
+
+
+class _WithBody:
+    __slots__ = ()
+
+    body: bytes | None
+
+    @property
+    def text(self) -> str:
+        """The body as UTF-8 text.
+
+        Raises:
+            ValueError: the body is not here, or is not UTF-8.
+        """
+        if self.body is None:
+            raise ValueError("The body is on S3; it was too large to travel with the result.")
+        return self.body.decode()
+
+    def json(self) -> Any:
+        """Return the body read as JSON.
+
+        Raises:
+            ValueError: it is not JSON.
+        """
+        return json.loads(self.text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvokeEndpointResponse(_WithBody, Value):
+    """What the model answered."""
+
+    operation: ClassVar[str] = "InvokeEndpoint"
+
+    body: bytes
+    content_type: str | None = None
+    invoked_production_variant: str | None = None
+    custom_attributes: str | None = None
+    new_session_id: str | None = None
+    closed_session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvokeEndpointAsyncResponse(Value):
+    """Where the answer will appear. Not every endpoint has a failure location."""
+
+    operation: ClassVar[str] = "InvokeEndpointAsync"
+
+    output_location: str
+    inference_id: str | None = None
+    failure_location: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvokeEndpointWithResponseStreamResponse(_WithBody, Value):
+    """A stream that was read to its end: its body is all parts, joined."""
+
+    operation: ClassVar[str] = "InvokeEndpointWithResponseStream"
+
+    body: bytes
+    content_type: str | None = None
+    invoked_production_variant: str | None = None
+    custom_attributes: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsyncInferenceOutput(_WithBody, Value):
+    """The output of an asynchronous inference; without its body when that is large."""
+
+    operation: ClassVar[str] = "AsyncInferenceOutput"
+
+    inference_id: str
+    output_location: str
+    size: int
+    content_type: str | None = None
+    body: bytes | None = None
+
+
+Response = (
+    InvokeEndpointResponse
+    | InvokeEndpointAsyncResponse
+    | InvokeEndpointWithResponseStreamResponse
+    | AsyncInferenceOutput
+)
+
+_BY_OPERATION: dict[str, type[Response]] = {
+    InvokeEndpointResponse.operation: InvokeEndpointResponse,
+    InvokeEndpointAsyncResponse.operation: InvokeEndpointAsyncResponse,
+    InvokeEndpointWithResponseStreamResponse.operation: InvokeEndpointWithResponseStreamResponse,
+    AsyncInferenceOutput.operation: AsyncInferenceOutput,
+}
+
+
+def is_response(value: object) -> bool:
+    """Whether a JSON value is a response's JSON form."""
+    if not isinstance(value, Mapping) or value.get("operation") not in _BY_OPERATION:
+        return False
+    return "body" in value or "output_location" in value
+
+
+def from_json(value: Mapping[str, Any]) -> Response:
+    """Read any response's JSON form.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
+    if not is_response(value):
+        raise InvalidRequest("This is not the JSON form of a response.")
+    return _BY_OPERATION[value["operation"]].from_json(value)

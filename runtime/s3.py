@@ -1,0 +1,152 @@
+"""S3: where payloads are staged and asynchronous outputs appear."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from .clients import ClientOptions, Clients
+from .exceptions import InvalidRequest, S3AccessDenied, S3ObjectNotFound
+
+#: Objects on one page of a listing: S3's own limit.
+PAGE = 1_000
+
+HIDDEN = (
+    "S3 refuses to say whether {location} is there (403). Without s3:ListBucket on the bucket"
+    " itself, an output that is not written yet looks so."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Location:
+    """A bucket and a key, or a prefix of keys."""
+
+    bucket: str
+    key: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `s3://bucket/key`.
+
+        Raises:
+            InvalidRequest: it is not such a location.
+        """
+        scheme, _, rest = text.partition("://")
+        bucket, _, key = rest.partition("/")
+        if scheme != "s3" or not bucket:
+            raise InvalidRequest(f"An S3 location is s3://bucket/key, not {text!r}.")
+        return cls(bucket, key)
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+    def __truediv__(self, part: str) -> "S3Location":
+        key = f"{self.key.rstrip('/')}/{part}" if self.key else part
+        return S3Location(self.bucket, key)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Object:
+    """An object that is there; `body` is None when it was not fetched."""
+
+    location: S3Location
+    size: int
+    last_modified: datetime
+    content_type: str | None = None
+    body: bytes | None = None
+
+
+class S3Store:
+    """S3 through boto3. `requests` counts what is paid for: GET, HEAD, LIST and PUT.
+
+    Args:
+        max_connections, connect_timeout, read_timeout, region_name: as of `BotoTransport`.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_connections: int = 10,
+        connect_timeout: float = 5.0,
+        read_timeout: float = 70.0,
+        region_name: str | None = None,
+    ) -> None:
+        self._clients = Clients(
+            ClientOptions(
+                max_connections=max_connections,
+                connect_timeout=connect_timeout,
+                read_timeout=read_timeout,
+                region_name=region_name,
+            )
+        )
+        self.requests: Counter[str] = Counter()
+
+    def put(self, location: S3Location, body: bytes, content_type: str | None = None) -> None:
+        """Write an object, replacing the one that is there.
+
+        Raises:
+            S3Error, TransportError: it was not written.
+        """
+        typed: dict[str, Any] = {"ContentType": content_type} if content_type else {}
+        with self._request("PUT"):
+            self._clients.s3.put_object(
+                Bucket=location.bucket, Key=location.key, Body=body, **typed
+            )
+
+    def get(self, location: S3Location, max_bytes: int | None = None) -> S3Object:
+        """Fetch an object; one larger than `max_bytes` comes without its body.
+
+        Raises:
+            S3ObjectNotFound, S3Error, TransportError: it was not fetched.
+        """
+        with self._request("GET"):
+            found: Any = self._clients.s3.get_object(Bucket=location.bucket, Key=location.key)
+            size = int(found["ContentLength"])
+            body = None
+            if max_bytes is None or size <= max_bytes:
+                body = found["Body"].read()
+            else:
+                found["Body"].close()
+        return S3Object(location, size, found["LastModified"], found.get("ContentType"), body)
+
+    def head(self, location: S3Location) -> S3Object | None:
+        """Return what is known of an object, or None when it is not there.
+
+        Raises:
+            S3AccessDenied: also when it is not there, and s3:ListBucket is missing.
+        """
+        try:
+            with self._request("HEAD"):
+                found: Any = self._clients.s3.head_object(Bucket=location.bucket, Key=location.key)
+        except S3ObjectNotFound:
+            return None
+        except S3AccessDenied as error:
+            raise S3AccessDenied(HIDDEN.format(location=location), error.members) from error
+        size = int(found["ContentLength"])
+        return S3Object(location, size, found["LastModified"], found.get("ContentType"))
+
+    def list(self, prefix: S3Location) -> Iterator[S3Object]:
+        """Yield the objects under a prefix, 1,000 a request.
+
+        Raises:
+            S3Error, TransportError: it cannot be listed.
+        """
+        after: dict[str, Any] = {}
+        while True:
+            with self._request("LIST"):
+                page: Any = self._clients.s3.list_objects_v2(
+                    Bucket=prefix.bucket, Prefix=prefix.key, MaxKeys=PAGE, **after
+                )
+            for entry in page.get("Contents", []):
+                location = S3Location(prefix.bucket, entry["Key"])
+                yield S3Object(location, int(entry["Size"]), entry["LastModified"])
+            if not page.get("IsTruncated"):
+                return
+            after = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _request(self, kind: str) -> Any:
+        from .translation import s3_error, translate  # noqa: PLC0415
+
+        self.requests[kind] += 1
+        return translate(s3_error)

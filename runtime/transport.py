@@ -1,0 +1,77 @@
+"""The operations over boto3: a request in, a response or one of our errors out."""
+
+from typing import Any
+
+from .clients import ClientOptions, Clients
+from .requests import InvokeEndpointAsyncRequest, InvokeEndpointRequest
+from .responses import InvokeEndpointAsyncResponse, InvokeEndpointResponse
+from .translation import translate
+
+
+class BotoTransport:
+    """SageMaker Runtime through boto3.
+
+    Args:
+        max_connections: connections kept to the endpoint; the worker's concurrency.
+        connect_timeout: seconds.
+        read_timeout: seconds; a model has 60 to answer.
+        region_name: by default the AWS configuration's.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_connections: int = 10,
+        connect_timeout: float = 5.0,
+        read_timeout: float = 70.0,
+        region_name: str | None = None,
+    ) -> None:
+        self._clients = Clients(
+            ClientOptions(
+                max_connections=max_connections,
+                connect_timeout=connect_timeout,
+                read_timeout=read_timeout,
+                region_name=region_name,
+            )
+        )
+
+    def invoke(self, request: InvokeEndpointRequest) -> InvokeEndpointResponse:
+        """Call InvokeEndpoint once.
+
+        Raises:
+            InferenceError: whatever went wrong, as one of its classes.
+        """
+        with translate():
+            answer: Any = self._clients.runtime.invoke_endpoint(**request.parameters())
+            return InvokeEndpointResponse(
+                body=answer["Body"].read(),
+                content_type=answer.get("ContentType"),
+                invoked_production_variant=answer.get("InvokedProductionVariant"),
+                custom_attributes=answer.get("CustomAttributes"),
+                new_session_id=answer.get("NewSessionId"),
+                closed_session_id=answer.get("ClosedSessionId"),
+            )
+
+    def invoke_async(self, request: InvokeEndpointAsyncRequest) -> InvokeEndpointAsyncResponse:
+        """Call InvokeEndpointAsync once.
+
+        Raises:
+            InferenceError: whatever went wrong, as one of its classes.
+        """
+        with translate():
+            answer: Any = self._clients.runtime.invoke_endpoint_async(**request.parameters())
+            return InvokeEndpointAsyncResponse(
+                output_location=answer["OutputLocation"],
+                inference_id=answer.get("InferenceId"),
+                failure_location=answer.get("FailureLocation"),
+            )
+
+    def describe_endpoint_kind(self, endpoint_name: str) -> str:
+        """Return "async" or "realtime"; needs sagemaker:DescribeEndpoint.
+
+        Raises:
+            InferenceError: there is no such endpoint, or asking is not allowed.
+        """
+        with translate():
+            found: Any = self._clients.sagemaker.describe_endpoint(EndpointName=endpoint_name)
+        return "async" if "AsyncInferenceConfig" in found else "realtime"

@@ -1,0 +1,45 @@
+"""What requests and responses have in common: an operation, and a JSON form without loss."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, ClassVar, Self
+
+from . import jsonbytes
+from .exceptions import InvalidRequest
+
+
+class Value:
+    """A frozen dataclass that mirrors a shape of the API in snake case."""
+
+    __slots__ = ()
+
+    operation: ClassVar[str]
+    """The operation's name in the API; marks the JSON form."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values; members that are None are left out."""
+        values: dict[str, Any] = {"operation": self.operation}
+        for member in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, member.name)
+            if value is not None:
+                is_body = isinstance(value, bytes)
+                values[member.name] = jsonbytes.to_json(value) if is_body else value
+        return values
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises:
+            InvalidRequest: it is another operation's, or has members that this one lacks.
+        """
+        members = dict(values)
+        operation = members.pop("operation", cls.operation)
+        known = {member.name for member in fields(cls)}  # type: ignore[arg-type]
+        unknown = sorted(set(members) - known)
+        if operation != cls.operation or unknown:
+            wrong = f"members {', '.join(unknown)}" if unknown else f"operation {operation}"
+            raise InvalidRequest(f"{cls.operation} does not have {wrong}.")
+        if isinstance(members.get("body"), Mapping):
+            members["body"] = jsonbytes.from_json(members["body"])
+        return cls(**members)

@@ -1,0 +1,34 @@
+"""What all tests share: a clean environment, and the long tests on request only."""
+
+import os
+
+import pytest
+
+OURS = ("AWS_", "CELERY_", "SAGEMAKER_")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the flag that runs the long versions of the load tests."""
+    parser.addoption("--long", action="store_true", help="run the long load tests as well")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long tests out unless they were asked for."""
+    if config.getoption("--long"):
+        return
+    skip = pytest.mark.skip(reason="a long test: run it with --long")
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test see, or reach, an AWS account or a deployment of the machine it runs on."""
+    for name in list(os.environ):
+        if name.upper().startswith(OURS):
+            monkeypatch.delenv(name)
+    # No credentials: neither of a file nor of an instance's metadata service.
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
