@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 from celery_sagemaker.workers.cli.app import app
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 #: A port where nothing listens.
 NOWHERE = "redis://127.0.0.1:1/0"

@@ -16,6 +16,9 @@ from typing import Self
 
 from . import worker
 
+#: Our own Celery app.
+APP = "celery_sagemaker.workers.app"
+
 #: Seconds from SIGTERM to SIGKILL. SIGTERM is Celery's warm shutdown here: an idle worker ends at
 #: once, where the soft shutdown of a production worker (`REMAP_SIGTERM`) always takes its 30 s.
 STOP_SECONDS = 10.0
@@ -78,13 +81,7 @@ class SupervisedWorker:
     def start(self) -> None:
         """Start the worker in a process group of its own, so that Ctrl-C reaches only us."""
         command = [sys.executable, "-m", "celery_sagemaker.workers.cli.child"]
-        command += [
-            str(os.getpid()),
-            "--quiet",
-            "-A",
-            "celery_sagemaker.workers.app",
-            *self._arguments,
-        ]
+        command += [str(os.getpid()), "--quiet", "-A", APP, *self._arguments]
         self._process = self._open(command)
         self._started_at = time.monotonic()
 

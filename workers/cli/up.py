@@ -43,6 +43,8 @@ def up(
         worker = parts.enter_context(SupervisedWorker(environment, concurrency=concurrency))
         health = Health(local.health, worker, stack.worker_ping(environment))
         _wait_until_healthy(health, worker, stop)
+        if stop.is_set():
+            return
         _print_environment(environment, as_json=as_json)
         _watch(health, worker, stop)
 

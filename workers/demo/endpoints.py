@@ -16,6 +16,21 @@ BEHAVIOURS = """
 kind = "realtime"
 target = "{target}"
 seed = 1
+
+[endpoints.digits.faults]
+ServiceUnavailable = 0.01
+ThrottlingException = 0.01
+"ModelError:503" = 0.005
+
+[endpoints.digits-async]
+kind = "async"
+target = "{target}"
+seed = 2
+delay = 1.5
+
+[endpoints.digits-async.faults]
+ServiceUnavailable = 0.01
+ThrottlingException = 0.01
 """
 
 

@@ -152,7 +152,8 @@ def _gather(app: Celery, state: _Run) -> int:
 
 def _note(result: Result, state: _Run) -> None:
     if result.state == "SUCCESS":
-        answer: Any = responses.from_json(result.value).json()
+        response: Any = responses.from_json(result.value)
+        answer = response.json()
         state.answers[result.id] = int(answer["digit"])
     else:
         state.failures[result.id] = str(result.value)
