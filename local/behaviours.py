@@ -62,7 +62,7 @@ class Behaviour(_Strict):
     stream: Stream = Stream()
 
 
-DEFAULTS = {"echo": Behaviour(), "echo-async": Behaviour(kind="async")}
+DEFAULTS = {"echo": Behaviour(kind="both")}
 
 
 class _File(_Strict):
@@ -70,7 +70,7 @@ class _File(_Strict):
 
 
 def read(path: Path | None) -> dict[str, Behaviour]:
-    """Read `[endpoints.NAME]` tables; without a file there are `echo` and `echo-async`.
+    """Read `[endpoints.NAME]` tables; without a file there is `echo` alone.
 
     Raises:
         ValueError: the file is not TOML, or has a key that does not exist.

@@ -37,6 +37,9 @@ ASYNC_INLINE_LIMIT = 128_000
 #: Seconds that a hanging call hangs: longer than anybody's read timeout.
 HANG = 600.0
 
+#: Seconds an idle connection is kept: AWS keeps one longer than a worker is usually idle.
+KEEP_ALIVE = 600
+
 HEADER = "x-amzn-sagemaker-"
 
 OPERATIONS = {
@@ -115,7 +118,7 @@ class Emulator:
                 reason = "Injected by the emulator."
                 await anyio.to_thread.run_sync(self.store.fail, locations, reason)
                 return
-            sent = {"content-type": headers.get(HEADER + "content-type", "application/json")}
+            sent = _plain_headers(request, HEADER)
             given = await anyio.to_thread.run_sync(self.store.read, source) if source else body
             await anyio.to_thread.run_sync(
                 self.store.answer, endpoint.container, given, sent, locations
@@ -151,8 +154,10 @@ class Emulator:
                 "message": f'Could not find endpoint "{name}".',
             }
             return JSONResponse(content, 400, media_type="application/x-amz-json-1.1")
-        content = {"EndpointName": name, "EndpointStatus": "InService"}
-        extra: dict[str, Any] = {"AsyncInferenceConfig": {}} if endpoint.behaviour.kind == "async" else {}
+        content: dict[str, Any] = {"EndpointName": name, "EndpointStatus": "InService"}
+        extra: dict[str, Any] = (
+            {"AsyncInferenceConfig": {}} if endpoint.behaviour.kind == "async" else {}
+        )
         return JSONResponse({**content, **extra}, media_type="application/x-amz-json-1.1")
 
     async def admin(self, request: Request) -> Response:
@@ -263,10 +268,12 @@ def _broken(fault: behaviours.Stream) -> bytes:
     return eventstream.exception(fault.fault or "InternalStreamFailure", members)
 
 
-def _plain_headers(request: Request) -> dict[str, str]:
-    """Return what SageMaker hands on to a container."""
-    wanted = ("content-type", "accept", HEADER + "custom-attributes", HEADER + "target-model")
-    return {name: request.headers[name] for name in wanted if name in request.headers}
+def _plain_headers(request: Request, prefix: str = "") -> dict[str, str]:
+    """Return what SageMaker hands on to a container; some operations prefix the first two."""
+    sources = {"content-type": prefix + "content-type", "accept": prefix + "accept"}
+    sources |= {name: name for name in (HEADER + "custom-attributes", HEADER + "target-model")}
+    headers = request.headers
+    return {name: headers[source] for name, source in sources.items() if source in headers}
 
 
 def _echoed(request: Request) -> dict[str, str]:
@@ -295,7 +302,14 @@ def main(arguments: list[str]) -> None:
     port, bucket, *path = arguments
     endpoints = behaviours.read(Path(path[0]) if path else None)
     app = Emulator(endpoints, bucket).app()
-    uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="warning", access_log=False)
+    uvicorn.run(
+        app,
+        host="127.0.0.1",
+        port=int(port),
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=KEEP_ALIVE,
+    )
 
 
 if __name__ == "__main__":

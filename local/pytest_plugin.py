@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def sagemaker_local() -> Iterator["LocalStack"]:
-    """Redis, S3, and the endpoints `echo` and `echo-async`, for the whole session."""
+    """Redis, S3, and the endpoint `echo`, of both kinds, for the whole session."""
     from .stack import LocalStack  # noqa: PLC0415
 
     with LocalStack() as stack:

@@ -19,7 +19,7 @@ class LocalStack:
     """The local stack; a context manager.
 
     Args:
-        behaviours: TOML file of endpoints; without one there are `echo` and `echo-async`.
+        behaviours: TOML file of endpoints; without one there is `echo`, of both kinds.
 
     Raises:
         ValueError: the file is wrong (on `start`).

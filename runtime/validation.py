@@ -27,8 +27,8 @@ BROUGHT_BY = {
 #: Bytes of an inline asynchronous payload; the model of every botocore that has Body says so.
 BODIES = {"InvokeEndpoint": "invoke_async", "InvokeEndpointWithResponseStream": "invoke_async"}
 
-#: What Java's regular expressions have and Python's lack; the classes stand in brackets there.
-_JAVA = {r"\p{ASCII}": r"\x00-\x7f", r"\p{Print}": r"\x20-\x7e", r"\z": r"\Z"}
+#: What Java's regular expressions have and Python's lack. Print stands in brackets there.
+_JAVA = {r"\p{ASCII}": r"[\x00-\x7f]", r"\p{Print}": r"\x20-\x7e", r"\z": r"\Z"}
 
 
 def validate(operation: str, parameters: Mapping[str, Any]) -> None:

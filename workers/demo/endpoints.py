@@ -17,7 +17,7 @@ kind = "realtime"
 target = "{target}"
 seed = 1
 
-[endpoints.digits.faults]
+[endpoints.digits.errors]
 ServiceUnavailable = 0.01
 ThrottlingException = 0.01
 "ModelError:503" = 0.005
@@ -26,9 +26,9 @@ ThrottlingException = 0.01
 kind = "async"
 target = "{target}"
 seed = 2
-delay = 1.5
+delay = {{ fixed = 1.5 }}
 
-[endpoints.digits-async.faults]
+[endpoints.digits-async.errors]
 ServiceUnavailable = 0.01
 ThrottlingException = 0.01
 """
