@@ -35,8 +35,14 @@ def start(folder: Path, port: int | None = None) -> Child:
     """Start a server with an append-only file and no eviction, as the ledger needs it."""
     port = port or free_port()
     options = {
-        "port": str(port), "bind": "127.0.0.1", "dir": str(folder), "save": "",
-        "appendonly": "yes", "maxmemory-policy": "noeviction", "enable-debug-command": "yes",
-    }  # fmt: skip
+        "port": str(port),
+        "bind": "127.0.0.1",
+        "dir": str(folder),
+        "save": "",
+        "appendonly": "yes",
+        "maxmemory-policy": "noeviction",
+        # Many test runs side by side.
+        "databases": "1024",
+    }
     flags = [part for name, value in options.items() for part in (f"--{name}", value)]
     return Child("redis", [find(), *flags], port=port, folder=folder)

@@ -1,7 +1,6 @@
 """Errors as the service writes them: status, `x-amzn-errortype`, a JSON body."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -23,13 +22,14 @@ STATUS: Mapping[str, int] = {
 ACCOUNT = "123456789012"
 
 
-@dataclass(frozen=True, slots=True)
 class Refusal(Exception):
     """An answer that is an error."""
 
-    code: str
-    message: str
-    members: Mapping[str, Any]
+    def __init__(self, code: str, message: str, members: Mapping[str, Any]) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+        self.members = members
 
     @property
     def status(self) -> int:

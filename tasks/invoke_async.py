@@ -104,11 +104,8 @@ class InvokeAsyncTask(LedgerTask):
             },
         )
         self._learn_root(request, answer.output_location)
-        signature = self.signature_from_request(args=(), kwargs={})
-        signature["task"] = collect.name
-        # The endpoint has the request now: its answer is collected however late it comes.
-        signature["options"].pop("expires", None)
-        self._submitted(run, request, answer.output_location, signature=dumps(signature))
+        # Only an unanswered call may have to be made again: this one's payload is done with.
+        self._submitted(run, request, answer.output_location, signature="{}")
         return Ignore()
 
     def _submitted(
@@ -122,8 +119,16 @@ class InvokeAsyncTask(LedgerTask):
             first_look=outputs.next_look(usual, polling.min_interval, polling.max_interval),
             deadline=self._deadline(request),
             output_location=location,
+            collecting=self._collecting(),
             **fields,
         )
+
+    def _collecting(self) -> str:
+        signature = self.signature_from_request(args=(), kwargs={})
+        signature["task"] = collect.name
+        # The endpoint has the request: its answer is collected however late it comes.
+        signature["options"].pop("expires", None)
+        return dumps(signature)
 
     def _await_unanswered(self, run: Run, request: InvokeEndpointAsyncRequest) -> bool:
         """Look for the output of a call whose answer is unknown, before calling again."""

@@ -13,7 +13,7 @@ elseif state ~= 'RUNNING' or fields[2] ~= owner or fields[3] ~= ARGV[4] then ret
 local t = redis.call('TIME')
 redis.call('HSET', row, 'state', ARGV[5], 'updated_at', t[1] + t[2] / 1e6)
 if ARGV[6] ~= '' then redis.call('HSET', row, 'reason', ARGV[6]) end
-redis.call('HDEL', row, 'signature', 'outcome', 'owner', 'not_before', 'lost', 'intent')
+redis.call('HDEL', row, 'signature', 'collecting', 'outcome', 'owner', 'not_before', 'lost', 'intent')
 if fields[2] then redis.call('SREM', base .. 'running:' .. fields[2], id) end
 if fields[4] then redis.call('ZREM', base .. 'pending:' .. fields[4], id) end
 redis.call('ZREM', base .. 'due', id)

@@ -8,7 +8,8 @@ if fields[1] ~= 'SUBMITTED' or fields[2] or not fields[4] then return 0 end
 local t = redis.call('TIME')
 local now = t[1] + t[2] / 1e6
 redis.call('ZREM', base .. 'pending:' .. fields[3], id)
-redis.call('HDEL', row, 'intent', 'unanswered_until', 'prefix')
+redis.call('HDEL', row, 'intent', 'unanswered_until', 'prefix', 'output_location', 'submitted_at', 'deadline',
+  'collecting')
 redis.call('HSET', row, 'state', 'ACCEPTED', 'lost', 1, 'sends', 0, 'updated_at', now)
 redis.call('ZADD', base .. 'due', now, id)
 return 1

@@ -2,6 +2,7 @@
 -- KEYS  1 row
 -- ARGV  1 base of all keys, 2 id, 3 owner, 4 run, 5 output prefix, 6 seconds until the first look,
 --       7 seconds until the deadline, then field, value, ... to write
+--       "collecting", the message to send when the answer is there, must be among them.
 -- Returns the submission's time in seconds, or 0 when the run was taken over or ended.
 local row, base, id, owner, prefix = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[5]
 local fields = redis.call('HMGET', row, 'state', 'owner', 'run')

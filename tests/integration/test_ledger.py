@@ -174,10 +174,8 @@ def test_an_unpublished_request_is_withdrawn(ledger: Ledger) -> None:
 
 def submit(ledger: Ledger, run: Run, **fields: object) -> bool:
     """Submit a run's request."""
-    return ledger.submit(
-        run, prefix="s3://b/p/", first_look=0.0, deadline=100.0,
-        output_location=f"s3://b/p/{run.id}", **fields,
-    )  # fmt: skip
+    wanted = {"output_location": f"s3://b/p/{run.id}", "collecting": "{}", **fields}
+    return ledger.submit(run, prefix="s3://b/p/", first_look=0.0, deadline=100.0, **wanted)
 
 
 def test_a_submitted_request_waits_under_its_prefix(ledger: Ledger) -> None:
@@ -193,7 +191,7 @@ def test_a_submitted_request_waits_under_its_prefix(ledger: Ledger) -> None:
 def test_a_found_answer_is_collected_by_another_task(ledger: Ledger) -> None:
     """The row changes hands once; the first task's message is stale."""
     accept(ledger)
-    submit(ledger, begun(ledger), signature='{"x": 1}')
+    submit(ledger, begun(ledger), collecting='{"x": 1}')
     assert ledger.ready("a", task="sagemaker.collect", kind="output") == '{"x": 1}'
     assert ledger.ready("a", task="sagemaker.collect", kind="output") is None
     assert list(ledger.pending("s3://b/p/")) == []

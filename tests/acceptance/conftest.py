@@ -1,0 +1,60 @@
+"""Real workers for the acceptance tests: processes that can be killed and started again."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from celery import Celery
+from celery_sagemaker.config import Settings
+from celery_sagemaker.local.stack import LocalStack
+from celery_sagemaker.workers import create_app
+from harness import Environment, Worker
+
+#: Redis databases of the tests: one each, so that none sees another's messages.
+DATABASES = itertools.count(1)
+
+#: Short times, so that what takes minutes in production takes seconds here.
+QUICK = {
+    "LEDGER__LEASE": "2",
+    "LEDGER__RESEND_AFTER": "2",
+    "POLLING__TICK": "0.2",
+    "POLLING__MIN_INTERVAL": "0.2",
+    "POLLING__MAX_INTERVAL": "1",
+    "POLLING__UNANSWERED_GRACE": "4",
+    "HOLD_LIMIT": "0.2",
+}
+
+
+@pytest.fixture
+def environment(
+    sagemaker_environment: Environment,
+    sagemaker_local: LocalStack,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Environment:
+    """The local stack with short times and a Redis database of the test's own."""
+    url = sagemaker_local.redis_url.removesuffix("/0")
+    ours = {f"CELERY_SAGEMAKER_{name}": value for name, value in QUICK.items()} | {
+        "CELERY_SAGEMAKER_BROKER_URL": f"{url}/{next(DATABASES)}",
+        "CELERY_SAGEMAKER_ENDPOINTS__ECHO__OUTPUT_PATH": f"s3://{sagemaker_local.bucket}/outputs",
+    }
+    for name, value in ours.items():
+        monkeypatch.setenv(name, value)
+    return {**sagemaker_environment, **ours}
+
+
+@pytest.fixture
+def app(environment: Environment) -> Iterator[Celery]:
+    """Our own app in the test's process, as a web process has it."""
+    made = create_app(Settings.load())
+    made.set_current()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def worker(environment: Environment, tmp_path: Path) -> Iterator[Worker]:
+    """A worker that has not started yet; killed at the end."""
+    made = Worker(environment, tmp_path / "worker.log", "crashing")
+    yield made
+    made.kill()

@@ -1,0 +1,76 @@
+"""A worker dies, or loses Redis, at every step: a request still ends once, and is paid once."""
+
+import json
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+from celery_sagemaker import tasks
+from celery_sagemaker.local.stack import LocalStack
+from celery_sagemaker.tasks.base import inference_id
+from harness import Worker, eventually
+
+
+def calls(stack: LocalStack, id_: str) -> int:
+    """How often the endpoint was called for a request."""
+    with urllib.request.urlopen(f"{stack.endpoint_url}/_admin/calls") as answer:  # noqa: S310 - ours
+        found: list[dict[str, Any]] = json.load(answer)
+    return sum(call["inference_id"] == inference_id(id_) for call in found)
+
+
+def struck(worker: Worker, once: Path, step: str, action: str) -> None:
+    """Start a worker that meets the disaster, and one after it if it died."""
+    once.touch()
+    environment = {"CRASH_AT": step, "CRASH_ACTION": action, "CRASH_ONCE": str(once)}
+    worker.start(**environment)
+    eventually(lambda: not once.exists())
+    if action == "kill":
+        worker.wait_for_death()
+        worker.start(**environment)
+
+
+def ended(app: Celery, worker: Worker, id_: str) -> bool:
+    """Whether a request has ended; a worker that left on reconnecting is started again."""
+    if not worker.alive:
+        worker.start()
+    status = tasks.status(id_, app)
+    return status is not None and status.state.final
+
+
+ASYNC_STEPS = [
+    "begun", "intent", "called_async", "located", "submitted",
+    "polling", "ready", "outcome", "storing", "stored", "finished",
+]  # fmt: skip
+
+INVOKE_STEPS = ["begun", "called", "outcome", "storing", "stored", "finished"]
+
+
+@pytest.mark.parametrize("action", ["kill", "disconnect"])
+@pytest.mark.parametrize("step", ASYNC_STEPS)
+def test_an_async_inference_survives(
+    app: Celery, worker: Worker, sagemaker_local: LocalStack, tmp_path: Path, step: str, action: str
+) -> None:
+    """Whatever happens, it is submitted once, and its output collected."""
+    result = tasks.invoke_async.delay("echo", {"step": step})
+    struck(worker, tmp_path / "once", step, action)
+    eventually(lambda: ended(app, worker, result.id))
+    assert tasks.counts(app) == {"ACCEPTED": 1, "SUCCEEDED": 1}
+    assert result.get(timeout=10)["body"] == {"text": json.dumps({"step": step})}
+    assert calls(sagemaker_local, result.id) == 1
+
+
+@pytest.mark.parametrize("action", ["kill", "disconnect"])
+@pytest.mark.parametrize("step", INVOKE_STEPS)
+def test_an_invocation_survives(
+    app: Celery, worker: Worker, sagemaker_local: LocalStack, tmp_path: Path, step: str, action: str
+) -> None:
+    """It is called once; twice only if it was killed with the answer in its hands."""
+    result = tasks.invoke.delay("echo", {"step": step})
+    struck(worker, tmp_path / "once", step, action)
+    eventually(lambda: ended(app, worker, result.id))
+    assert tasks.counts(app) == {"ACCEPTED": 1, "SUCCEEDED": 1}
+    assert result.get(timeout=10)["body"] == {"text": json.dumps({"step": step})}
+    in_hand = step == "called" and action == "kill"
+    assert calls(sagemaker_local, result.id) == (2 if in_hand else 1)
