@@ -149,16 +149,13 @@ class Emulator:
         name = json.loads(await request.body())["EndpointName"]
         endpoint = self.endpoints.get(name)
         if endpoint is None:
-            content = {
-                "__type": "ValidationException",
-                "message": f'Could not find endpoint "{name}".',
-            }
-            return JSONResponse(content, 400, media_type="application/x-amz-json-1.1")
+            message = f'Could not find endpoint "{name}".'
+            refused = {"__type": "ValidationException", "message": message}
+            return JSONResponse(refused, 400, media_type="application/x-amz-json-1.1")
         content: dict[str, Any] = {"EndpointName": name, "EndpointStatus": "InService"}
-        extra: dict[str, Any] = (
-            {"AsyncInferenceConfig": {}} if endpoint.behaviour.kind == "async" else {}
-        )
-        return JSONResponse({**content, **extra}, media_type="application/x-amz-json-1.1")
+        if endpoint.behaviour.kind == "async":
+            content["AsyncInferenceConfig"] = {}
+        return JSONResponse(content, media_type="application/x-amz-json-1.1")
 
     async def admin(self, request: Request) -> Response:
         """Read or replace an endpoint's behaviour."""
