@@ -20,9 +20,6 @@ logger = logging.getLogger(__name__)
 #: Ticks without renewal after which another clock takes over.
 LEASE_TICKS = 10
 
-#: Seconds for which an enqueued look at a prefix keeps others from being enqueued.
-LOOK_HOLD = 60.0
-
 
 @dataclass(frozen=True, slots=True)
 class Ticked:
@@ -116,7 +113,8 @@ class Clock:
 
     def _look(self) -> int:
         ledger = self.parts.ledger
-        prefixes = ledger.prefixes(ledger.now(), LOOK_HOLD)
+        # A look whose message is late, or whose worker died, is followed by another.
+        prefixes = ledger.prefixes(ledger.now(), hold=ledger.resend_after)
         for prefix in prefixes:
             self._app.send_task("sagemaker.poll", args=(prefix,), ignore_result=True)
         return len(prefixes)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 from celery import Celery
 from celery_sagemaker.config import Settings
 from celery_sagemaker.local.stack import LocalStack
@@ -13,6 +14,9 @@ from harness import Environment, Worker
 
 #: Redis databases of the tests: one each, so that none sees another's messages.
 DATABASES = itertools.count(1)
+
+#: Redis user, and password, of the workers: a test can cut their connections and nobody else's.
+USER = "worker"
 
 #: Short times, so that what takes minutes in production takes seconds here.
 QUICK = {
@@ -53,8 +57,19 @@ def app(environment: Environment) -> Iterator[Celery]:
 
 
 @pytest.fixture
-def worker(environment: Environment, tmp_path: Path) -> Iterator[Worker]:
-    """A worker that has not started yet; killed at the end."""
-    made = Worker(environment, tmp_path / "worker.log", "crashing")
+def worker(environment: Environment, app: Celery, tmp_path: Path) -> Iterator[Worker]:
+    """A worker that has not started yet, under a Redis user of its own; killed at the end."""
+    url = app.conf.broker_url
+    with redis.Redis.from_url(url) as client:
+        client.acl_setuser(
+            USER, enabled=True, passwords=[f"+{USER}"],
+            commands=["+@all"], keys=["*"], channels=["*"],
+        )  # fmt: skip
+    url = url.replace("redis://", f"redis://{USER}:{USER}@")
+    made = Worker(
+        {**environment, "CELERY_SAGEMAKER_BROKER_URL": url, "CRASH_USER": USER},
+        tmp_path / "worker.log",
+        "crashing",
+    )
     yield made
     made.kill()

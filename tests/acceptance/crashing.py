@@ -1,9 +1,11 @@
 """Our own app, in a worker that meets a disaster at one step, once.
 
 CRASH_AT names the step and CRASH_ACTION the disaster; CRASH_ONCE is a file that the first worker to
-get there removes, so that the next one goes on.
+get there removes, so that the next one goes on. CRASH_USER is the Redis user whose connections are
+cut: the worker's own, so that nobody else loses any.
 """
 
+import importlib
 import os
 import signal
 from collections.abc import Callable
@@ -13,13 +15,15 @@ from typing import Any
 import redis
 from celery.backends.redis import RedisBackend
 from celery_sagemaker.runtime.transport import BotoTransport
-from celery_sagemaker.tasks import poll as polling
 from celery_sagemaker.tasks.base import LedgerTask
 from celery_sagemaker.tasks.deployment import deployment
 from celery_sagemaker.tasks.ledger import Ledger
 from celery_sagemaker.workers import create_app
 
 app = create_app()
+
+#: The module; the package's `poll` is the task.
+polling = importlib.import_module("celery_sagemaker.tasks.poll")
 
 
 def strike() -> None:
@@ -31,8 +35,7 @@ def strike() -> None:
     if os.environ["CRASH_ACTION"] == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     client: redis.Redis = redis.Redis.from_url(deployment(app).settings.broker_url)
-    client.client_kill_filter(_type="normal", skipme=True)
-    client.client_kill_filter(_type="pubsub", skipme=True)
+    client.execute_command("CLIENT", "KILL", "USER", os.environ["CRASH_USER"])
     client.close()
 
 

@@ -279,7 +279,7 @@ def test_final_rows_expire(ledger: Ledger) -> None:
     accept(ledger)
     ledger.finish(begun(ledger), State.SUCCEEDED)
     ttl = ledger.client.ttl(ledger.key("row", "a"))
-    assert 0 < int(ttl) <= ledger.retention  # type: ignore[arg-type]
+    assert 0 < int(ttl) <= ledger.retention
     assert ledger.signature("a") is None
 
 
