@@ -20,10 +20,9 @@ T = TypeVar("T")
 #: Counted beside the error codes: retries that the endpoint's budget refused.
 REFUSED = "RetryBudget"
 
-#: Seconds a refused retry waits, and how often it may: ten minutes of a dead endpoint.
+#: Seconds a refused retry waits, at most, and how often it may: ten minutes of a dead endpoint.
 REFUSED_WAIT = 30.0
 REFUSED_LIMIT = 20
-
 
 _RANDOM = random.Random()
 
@@ -50,6 +49,7 @@ class Attempts:
         spend: pays a retry's cost from the endpoint's budget; False refuses it.
         hold_limit: the longest wait, in seconds, that is slept here.
         counted: failed calls of earlier runs, by error code.
+        owed: cost of a retry that the budget refused; to be paid before the next call.
     """
 
     def __init__(
@@ -59,12 +59,14 @@ class Attempts:
         *,
         hold_limit: float,
         counted: Mapping[str, int],
+        owed: int = 0,
     ) -> None:
         self._policy_for = policy_for
         self._spend = spend
         self._hold_limit = hold_limit
         self._wait = 0.0
         self.counted = Counter(counted)
+        self.owed = owed
 
     def call(self, function: Callable[[], T]) -> T:
         """Return what `function` returns.
@@ -73,6 +75,8 @@ class Attempts:
             HandBack: the next attempt is due later than a slot may be held.
             InferenceError: the last error, when its policy allows no further attempt.
         """
+        if not self._pay(self.owed) and self._may_wait():
+            raise self._postponed()
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(self._again),
             wait=lambda _: self._wait,
@@ -88,13 +92,26 @@ class Attempts:
         self.counted[error.code] += 1
         if self.counted[error.code] >= policy.attempts:
             return False
-        if not self._spend(policy.cost):
-            self.counted[REFUSED] += 1
-            self._wait = REFUSED_WAIT
-            return self.counted[REFUSED] < REFUSED_LIMIT
+        if not self._pay(policy.cost):
+            if self._may_wait():
+                raise self._postponed() from error
+            return False
         after = getattr(error, "retry_after", None)
         self._wait = wait_seconds(policy, self.counted[error.code], _RANDOM, retry_after=after)
         return True
+
+    def _pay(self, cost: int) -> bool:
+        paid = not cost or self._spend(cost)
+        self.owed = 0 if paid else cost
+        return paid
+
+    def _may_wait(self) -> bool:
+        self.counted[REFUSED] += 1
+        return self.counted[REFUSED] < REFUSED_LIMIT
+
+    def _postponed(self) -> HandBack:
+        """Spread what waits for the budget, so that it does not come back all at once."""
+        return HandBack(_RANDOM.uniform(REFUSED_WAIT / 2, REFUSED_WAIT))
 
     def _hold(self, seconds: float) -> None:
         if seconds > self._hold_limit:

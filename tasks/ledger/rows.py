@@ -88,6 +88,11 @@ class Run:
         return dict(json.loads(self.row.get("attempts", "{}")))
 
     @property
+    def owed(self) -> int:
+        """Cost of a retry that the endpoint's budget refused."""
+        return int(self.row.get("owed", 0))
+
+    @property
     def outcome(self) -> dict[str, Any] | None:
         """What an earlier run was answered and did not live to deliver."""
         return json.loads(self.row["outcome"]) if "outcome" in self.row else None
