@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from celery import Celery
 from celery.app.defaults import NAMESPACES, flatten
 
 from . import addresses
-from .queues import INVOKE, add_routes, queues, task_routes
+from .queues import INVOKE, add_queues, add_routes, queues, task_routes
 from .settings import Settings
 
 #: What every task of ours sets on itself, so that it holds in any app.
@@ -47,13 +48,15 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
     return _installed(wanted)
 
 
-def task_settings(theirs: Mapping[str, Any]) -> dict[str, Any]:
-    """What is safe to change in somebody else's app: the routes of our tasks.
+def task_settings(app: Celery) -> dict[str, Any]:
+    """What is safe to change in somebody else's app: routes of our tasks, and their queues.
 
-    Args:
-        theirs: the app's configuration (``app.conf``).
+    A worker that is started without ``-Q`` listens to the app's own queues and to ours.
     """
-    return {"task_routes": add_routes(theirs.get("task_routes"))}
+    return {
+        "task_routes": add_routes(app.conf.task_routes),
+        "task_queues": add_queues(app.amqp.Queues(app.conf.task_queues).values()),
+    }
 
 
 def _messages() -> dict[str, Any]:

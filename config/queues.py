@@ -1,6 +1,6 @@
 """The queues: one per kind of work, so that one kind never waits behind another."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -45,3 +45,9 @@ def add_routes(theirs: Any) -> list[Any]:
     named = {name for route in routes if isinstance(route, Mapping) for name in route}
     ours = {task: route for task, route in task_routes().items() if task not in named}
     return [ours, *routes] if ours else routes
+
+
+def add_queues(theirs: Iterable[Queue]) -> list[Queue]:
+    """Put our queues behind those of an app; one that it has by the same name stays."""
+    named = {queue.name: queue for queue in (*queues(), *theirs)}
+    return list(named.values())

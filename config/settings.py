@@ -1,5 +1,6 @@
 """The settings of a deployment."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -108,12 +109,14 @@ class Settings(BaseSettings):
         return (init_settings,)
 
     @classmethod
-    def load(cls, path: Path | None = None) -> "Settings":
+    def load(cls, path: Path | None = None, *, app: Mapping[str, Any] | None = None) -> "Settings":
         """Read the TOML file and the environment, which wins.
 
         Args:
             path: the TOML file; by default the one that CELERY_SAGEMAKER_CONFIG names, else
                 ``celery-sagemaker.toml`` in the working directory if it is there.
+            app: the configuration of a Celery app (``app.conf``); its broker, and its result
+                backend if that is Redis, are used where neither source names one.
 
         Raises:
             SettingsError: naming every key that is wrong and where it was set.
@@ -121,9 +124,11 @@ class Settings(BaseSettings):
         file = sources.find_file(path)
         from_file = sources.read_file(file) if file else {}
         environment = sources.read_environment(cls)
-        origins = sources.origins(from_file, file, environment)
+        from_app = sources.read_app(app or {})
+        origins = sources.origins(from_app, from_file, file, environment)
+        given = sources.merge(sources.merge(from_app, from_file), environment)
         try:
-            settings = cls(**sources.merge(from_file, environment))
+            settings = cls(**given)
         except errors.SettingsError as error:
             raise errors.SettingsError(
                 {key: _with_origin(key, text, origins) for key, text in error.problems.items()}
@@ -163,7 +168,7 @@ class Settings(BaseSettings):
         """Tell where each value came from.
 
         Returns:
-            dotted key to ``default``, ``argument``, ``env NAME`` or ``file PATH``.
+            dotted key to ``default``, ``argument``, ``app``, ``env NAME`` or ``file PATH``.
         """
         given = {".".join(leaf) for leaf in sources.leaves(self.model_dump(exclude_unset=True))}
         return {

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic_settings import BaseSettings, EnvSettingsSource
 from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
+from .addresses import is_redis
 from .errors import SettingsError, suggestion
 
 PREFIX = "CELERY_SAGEMAKER_"
@@ -118,11 +119,29 @@ def leaves(data: Mapping[str, Any], above: Key = ()) -> Iterator[Key]:
             yield (*above, key)
 
 
+def read_app(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """Take from a Celery app's configuration where its messages and results travel."""
+    found = {}
+    broker = configuration.get("broker_write_url") or configuration.get("broker_url")
+    if broker:
+        # A list, or a text with semicolons, names alternatives: the first one is ours.
+        first = broker if isinstance(broker, str) else broker[0]
+        found["broker_url"] = first.split(";")[0]
+    backend = configuration.get("result_backend")
+    if isinstance(backend, str) and is_redis(backend):
+        found["result_url"] = backend
+    return found
+
+
 def origins(
-    from_file: Mapping[str, Any], path: Path | None, environment: Mapping[str, Any]
+    from_app: Mapping[str, Any],
+    from_file: Mapping[str, Any],
+    path: Path | None,
+    environment: Mapping[str, Any],
 ) -> dict[str, str]:
     """Tell where each given key came from, by dotted key."""
-    found = {".".join(leaf): f"file {path}" for leaf in leaves(from_file)}
+    found = dict.fromkeys((".".join(leaf) for leaf in leaves(from_app)), "app")
+    found |= {".".join(leaf): f"file {path}" for leaf in leaves(from_file)}
     names = variables()
     for leaf in leaves(environment):
         name = next(names[leaf[:end]] for end in range(len(leaf), 0, -1) if leaf[:end] in names)

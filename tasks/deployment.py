@@ -112,7 +112,10 @@ def this_app(app: Celery | None = None) -> Celery:
 
 
 def deployment(app: Celery) -> Deployment:
-    """Return the app's parts in this process; an app never configured gets the environment's.
+    """Return the app's parts in this process.
+
+    An app that was never configured gets the settings of the environment and the file, over its
+    own broker and result backend.
 
     Raises:
         SettingsError: the environment or the settings file is wrong.
@@ -124,6 +127,6 @@ def deployment(app: Celery) -> Deployment:
         found = _deployments.get(app)
         if found is None or found.pid != os.getpid():
             if app not in _settings:
-                _settings[app] = Settings.load()
+                _settings[app] = Settings.load(app=app.conf)
             found = _deployments[app] = Deployment(_settings[app])
         return found

@@ -13,21 +13,26 @@ if TYPE_CHECKING:
 
 
 def install(app: Celery, settings: Settings | None = None) -> Celery:
-    """Add the `sagemaker.*` tasks, their routes, the clock and the heartbeat to an app.
+    """Add the `sagemaker.*` tasks, their routes and queues, clock and heartbeat to an app.
 
-    Nothing of the app's own is changed: its broker, its backend, its tasks, and its routes stay.
-    To be called where the app is made, in the web process as in the worker.
+    Nothing of the app's own is changed: its broker, its backend, its tasks, its queues and its
+    routes stay. To be called where the app is made, in the web process as in the worker.
 
     Args:
         app: any Celery app.
-        settings: by default those of the environment and the settings file, read on first use.
+        settings: by default those of the environment and the settings file over the app's own
+            broker and result backend, read on first use.
 
     Returns:
         The same app.
     """
     if settings is not None:
         configure(app, settings)
-    app.conf.update(task_settings(app.conf))
+    if app.finalized:  # type: ignore[attr-defined] # celery-types lacks it
+        _add_settings(app)
+    else:
+        # When the app's own configuration is complete.
+        app.on_after_finalize.connect(_add_settings, weak=False)
     _add_steps(app)
     return app
 
@@ -44,6 +49,10 @@ def create_app(settings: Settings | None = None) -> Celery:
     configure(app, settings)
     _add_steps(app)
     return app
+
+
+def _add_settings(sender: Celery, **_: object) -> None:
+    sender.conf.update(task_settings(sender))
 
 
 def _add_steps(app: Celery) -> None:

@@ -10,6 +10,7 @@ from celery import Celery
 from celery.app.defaults import NAMESPACES, flatten
 from celery_sagemaker.config import Settings, queues
 from celery_sagemaker.config import celery as configured
+from kombu import Exchange, Queue
 from kombu.transport import redis as transport
 
 RABBIT = Settings(broker_url="amqp://h//", result_url="redis://r/0", state_url="redis://r/0")
@@ -82,7 +83,7 @@ def test_somebody_elses_routes_stay(theirs: Any) -> None:
     app = Celery("theirs", set_as_current=False)
     app.conf.task_routes = theirs
     before = app.conf.task_default_queue
-    app.conf.update(configured.task_settings(app.conf))
+    app.conf.update(configured.task_settings(app))
     routed = app.amqp.router.route
     assert routed({}, "sagemaker.poll")["queue"].name == "sagemaker.poll"
     assert routed({}, "their.task")["queue"].name == ("slow" if theirs else before)
@@ -93,12 +94,23 @@ def test_somebody_elses_route_for_our_task_wins() -> None:
     """Who names a task of ours has a reason, and installing twice changes nothing."""
     app = Celery("theirs", set_as_current=False)
     app.conf.task_routes = {"sagemaker.invoke": {"queue": "gpu"}}
-    app.conf.update(configured.task_settings(app.conf))
+    app.conf.update(configured.task_settings(app))
     once = app.conf.task_routes
-    app.conf.update(configured.task_settings(app.conf))
+    app.conf.update(configured.task_settings(app))
     assert app.conf.task_routes == once
     assert app.amqp.router.route({}, "sagemaker.invoke")["queue"].name == "gpu"
     assert app.amqp.router.route({}, "sagemaker.collect")["queue"].name == "sagemaker.async"
+
+
+def test_somebody_elses_queues_stay() -> None:
+    """A worker without -Q listens to the app's own queues as before, and to ours."""
+    declared = Queue("sagemaker.poll", Exchange("special"), routing_key="p")
+    for theirs, own in ((None, "mine"), ([declared], "sagemaker.poll"), ({"q": {}}, "q")):
+        app = Celery("theirs", set_as_current=False)
+        app.conf.update(task_default_queue="mine", task_queues=theirs)
+        app.conf.update(configured.task_settings(app))
+        assert set(app.amqp.queues.consume_from) == {own, *queues.ALL}
+    assert app.amqp.queues["q"].routing_key == "q"
 
 
 def test_tls_checks_the_certificate() -> None:

@@ -218,3 +218,20 @@ def test_settings_are_immutable() -> None:
     with pytest.raises(ValueError, match="frozen"):
         settings.prefix = "x"
     assert settings.model_copy(update={"prefix": "x"}).prefix == "x"
+
+
+def test_an_apps_own_broker_is_used(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+    """An app that has its Redis keeps the ledger there, unless file or environment say else."""
+    app = {"broker_url": ["redis://app/3", "redis://spare/0"], "result_backend": "redis://app/4"}
+    settings = Settings.load(app=app)
+    assert (settings.state_url, settings.result_url) == ("redis://app/3", "redis://app/4")
+    assert settings.sources()["broker_url"] == "app"
+    assert Settings.load(file, app=app).broker_url == "redis://:toml-secret@broker:6379/1"
+    monkeypatch.setenv("CELERY_SAGEMAKER_BROKER_URL", "redis://env/0")
+    assert Settings.load(app=app).state_url == "redis://env/0"
+
+
+def test_an_app_on_another_broker_has_to_name_a_redis() -> None:
+    """RabbitMQ keeps no ledger, and a result backend of another kind no results of ours."""
+    with pytest.raises(SettingsError, match="state_url: must begin with one of redis://"):
+        Settings.load(app={"broker_url": "amqp://app//", "result_backend": "db+sqlite://"})
