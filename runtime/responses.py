@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 from .exceptions import InvalidRequest
 from .values import Value
@@ -99,7 +99,7 @@ _BY_OPERATION: dict[str, type[Response]] = {
 }
 
 
-def is_response(value: object) -> bool:
+def is_response(value: object) -> TypeGuard[Mapping[str, Any]]:
     """Whether a JSON value is a response's JSON form."""
     if not isinstance(value, Mapping) or value.get("operation") not in _BY_OPERATION:
         return False
@@ -115,3 +115,9 @@ def from_json(value: Mapping[str, Any]) -> Response:
     if not is_response(value):
         raise InvalidRequest("This is not the JSON form of a response.")
     return _BY_OPERATION[value["operation"]].from_json(value)
+
+
+def on_s3(value: object) -> AsyncInferenceOutput | None:
+    """Return the output that a value is, or the JSON form of, when its body stayed on S3."""
+    found = from_json(value) if is_response(value) else value
+    return found if isinstance(found, AsyncInferenceOutput) and found.body is None else None

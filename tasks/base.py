@@ -10,7 +10,7 @@ import logging
 import re
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import celery
 from celery.exceptions import Ignore
@@ -19,19 +19,20 @@ from kombu.utils.json import dumps
 
 from ..config import retries
 from ..runtime import exceptions
-from ..runtime.exceptions import InferenceError
-from . import messages
+from ..runtime.exceptions import InferenceError, InvalidRequest
+from . import messages, publications
 from .attempts import Attempts, HandBack
 from .deployment import Deployment, deployment
 from .exceptions import MalformedMessage, PoisonMessage
 from .ledger import Run, State
 
+if TYPE_CHECKING:
+    from .messages import Message
+    from .staging import Upload
+
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-#: Options of a publication that mean something only to the process that publishes.
-LOCAL_OPTIONS = ("producer", "connection", "publisher", "router", "result_cls", "add_to_parent")
 
 #: Where a run is kept with the request of its task.
 _RUN = "sagemaker_run"
@@ -74,9 +75,26 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
         """This run's hold on its row; None where a task is called directly or eagerly."""
         return cast("Run | None", getattr(self.request, _RUN, None))
 
+    def draft(
+        self,
+        args: Any,  # noqa: ARG002 - for those who override it
+        kwargs: Mapping[str, Any],  # noqa: ARG002
+        task_id: str,  # noqa: ARG002
+    ) -> "tuple[Message[Any], Upload | None]":
+        """Validate what the caller wrote; returns its message, and what has to be uploaded.
+
+        Raises:
+            InvalidRequest: it cannot be right, or no caller may send this task.
+        """
+        raise InvalidRequest(f"{self.name} is sent by the other tasks only.")
+
     def compose(self, args: Any, kwargs: Mapping[str, Any], task_id: str) -> dict[str, Any]:
-        """Return the keyword arguments that travel for what the caller wrote."""
-        raise NotImplementedError
+        """Return the keyword arguments that travel; uploads what the broker shall not carry."""
+        message, upload = self.draft(args, kwargs, task_id)
+        if upload is not None:
+            store = self.deployment.store
+            store.put(upload.location, upload.body, upload.content_type)
+        return message.to_kwargs()
 
     def apply_async(
         self,
@@ -98,6 +116,7 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
         id_ = task_id or uuid.uuid4().hex
         args, kwargs = self._composed(args or (), kwargs or {}, id_, options)
         app = self.app
+        options = publications.as_moments(options, app.now())
         publish = super().apply_async
         call: dict[str, Any] = {
             "args": args, "kwargs": kwargs, "task_id": id_, "producer": producer,
@@ -129,20 +148,18 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
     def _accept(
         self, app: celery.Celery, id_: str, args: Any, kwargs: Any, options: Mapping[str, Any]
     ) -> None:
-        kept = {k: v for k, v in options.items() if k not in LOCAL_OPTIONS and v is not None}
+        kept = dict(options)
         parent = app.current_worker_task
-        if parent is not None and "root_id" not in kept:
+        if parent is not None and kept.get("root_id") is None:
             kept["root_id"] = parent.request.root_id or parent.request.id
             kept["parent_id"] = parent.request.id
-        call = {"task": self.name, "args": args, "kwargs": kwargs}
-        signature = {**call, "options": {**kept, "task_id": id_}}
         self.deployment.ledger.accept(
             id_,
             task=self.name,
-            signature=dumps(signature),
-            lane=lane_of(app, self.name, options),
-            endpoint=endpoint_of(kwargs),
-            delay=float(options.get("countdown") or 0.0),
+            signature=publications.signature(self.name, args, kwargs, id_, kept),
+            lane=publications.lane_of(app, self.name, options),
+            endpoint=messages.endpoint_of(kwargs),
+            delay=publications.seconds_until(options.get("eta"), app.now()),
         )
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
@@ -169,7 +186,7 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
             task=self.name,
             signature=dumps(signature),
             lane=f"{info.get('routing_key', '')}/{info.get('priority') or 0}",
-            endpoint=endpoint_of(kwargs),
+            endpoint=messages.endpoint_of(kwargs),
         )
 
     def delivered(self, args: Any, kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -220,6 +237,7 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
             (lambda _: True) if run is None else (lambda c: ledger.spend(endpoint, c, size)),
             hold_limit=float("inf") if run is None else settings.hold_limit,
             counted={} if run is None else run.attempts,
+            owed=0 if run is None else run.owed,
         )
         try:
             answer = attempts.call(function)
@@ -235,7 +253,9 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
     def _handed_back(self, run: Run | None, seconds: float, attempts: Attempts) -> Ignore:
         if run is None:
             raise AssertionError("Without a row every wait is held.")
-        self.deployment.ledger.park(run, seconds, attempts=dumps(attempts.counted), intent="")
+        self.deployment.ledger.park(
+            run, seconds, attempts=dumps(attempts.counted), owed=attempts.owed or "", intent=""
+        )
         return Ignore()
 
     @property
@@ -261,23 +281,3 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
         run = self.ledger_run
         if run is not None:
             self.deployment.ledger.finish(run, state, reason)
-
-
-def lane_of(app: celery.Celery, task: str, options: Mapping[str, Any]) -> str:
-    """Return the queue and priority in which a publication waits, in order."""
-    given = {k: v for k, v in options.items() if k in {"queue", "exchange", "routing_key"} and v}
-    route = app.amqp.router.route(given, task)
-    queue = route.get("queue")
-    name = getattr(queue, "name", queue) or route.get("routing_key") or app.conf.task_default_queue
-    priority = options.get("priority")
-    if priority is None:
-        priority = app.conf.task_default_priority or 0
-    return f"{name}/{priority}"
-
-
-def endpoint_of(kwargs: Mapping[str, Any]) -> str:
-    """Return the endpoint's name in a message that travels; empty when there is none."""
-    message = kwargs.get("message")
-    request = message.get("request") if isinstance(message, Mapping) else None
-    name = request.get("endpoint_name") if isinstance(request, Mapping) else None
-    return name if isinstance(name, str) else ""

@@ -4,7 +4,6 @@
 ordinary way, so that Celery itself runs callbacks, chains and chords.
 """
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from celery import shared_task
@@ -26,10 +25,6 @@ class CollectTask(LedgerTask):
 
     abstract = True
     accepts_delivered: ClassVar[bool] = False
-
-    def compose(self, args: Any, kwargs: Mapping[str, Any], task_id: str) -> dict[str, Any]:  # noqa: ARG002
-        """Return nothing: what to collect is in the row."""
-        return {}
 
 
 @shared_task(bind=True, base=CollectTask, name="sagemaker.collect")

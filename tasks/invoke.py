@@ -12,6 +12,7 @@ from ..runtime.s3 import S3Location
 from . import messages, staging
 from .base import LedgerTask, inference_id
 from .messages import Message
+from .staging import Upload
 
 
 class InvokeTask(LedgerTask):
@@ -19,19 +20,21 @@ class InvokeTask(LedgerTask):
 
     abstract = True
 
-    def compose(self, args: Any, kwargs: Mapping[str, Any], task_id: str) -> dict[str, Any]:
-        """Validate what the caller wrote, and upload what the broker shall not carry."""
-        parts = self.deployment
+    def draft(
+        self, args: Any, kwargs: Mapping[str, Any], task_id: str
+    ) -> tuple[Message[InvokeEndpointRequest], Upload | None]:
+        """Validate what the caller wrote; returns its message, and what has to be uploaded."""
+        settings = self.deployment.settings
 
         def defaults(endpoint: str) -> dict[str, Any]:
-            given = parts.settings.endpoint(endpoint)
+            given = settings.endpoint(endpoint)
             chosen = {"content_type": given.content_type, "accept": given.accept}
             named = {name: value for name, value in chosen.items() if value is not None}
             return {**named, "inference_id": inference_id(task_id)}
 
         message = messages.compose(InvokeEndpointRequest, args, kwargs, defaults=defaults)
         message.request.validate()
-        return staging.route_realtime(message, parts, task_id).to_kwargs()
+        return staging.route_realtime(message, settings, task_id)
 
     def run_message(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Call the endpoint; returns the JSON form of its response."""

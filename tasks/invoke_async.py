@@ -22,6 +22,7 @@ from .base import LedgerTask, inference_id
 from .collect import collect, fetch
 from .ledger import Pending, Run
 from .messages import Message
+from .staging import Upload
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +36,14 @@ class InvokeAsyncTask(LedgerTask):
 
     abstract = True
 
-    def compose(self, args: Any, kwargs: Mapping[str, Any], task_id: str) -> dict[str, Any]:
-        """Validate what the caller wrote, and upload what cannot travel inline."""
-        parts = self.deployment
+    def draft(
+        self, args: Any, kwargs: Mapping[str, Any], task_id: str
+    ) -> tuple[Message[InvokeEndpointAsyncRequest], Upload | None]:
+        """Validate what the caller wrote; returns its message, and what has to be uploaded."""
+        settings = self.deployment.settings
 
         def defaults(endpoint: str) -> dict[str, Any]:
-            given = parts.settings.endpoint(endpoint)
+            given = settings.endpoint(endpoint)
             chosen = {
                 "content_type": given.content_type,
                 "accept": given.accept,
@@ -48,14 +51,14 @@ class InvokeAsyncTask(LedgerTask):
                 "invocation_timeout_seconds": given.invocation_timeout_seconds,
                 "inference_id": inference_id(task_id),
                 "filename": inference_id(task_id),
-                "s3_output_path_extension": outputs.extension(parts.settings.prefix, time.time()),
+                "s3_output_path_extension": outputs.extension(settings.prefix, time.time()),
             }
             return {name: value for name, value in chosen.items() if value is not None}
 
         message = messages.compose(InvokeEndpointAsyncRequest, args, kwargs, defaults=defaults)
-        message = staging.route_async(message, parts, task_id)
+        message, upload = staging.route_async(message, settings, task_id)
         message.request.validate()
-        return message.to_kwargs()
+        return message, upload
 
     def submit(self, message: Message[InvokeEndpointAsyncRequest]) -> dict[str, Any]:
         """Submit a request and end the run, or wait for the output where there is no ledger.

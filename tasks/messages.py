@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
 
-from ..runtime import payloads
-from ..runtime.exceptions import InvalidRequest
+from ..runtime import payloads, responses
+from ..runtime.exceptions import InvalidRequest, PayloadTooLarge
 from ..runtime.requests import InvokeEndpointAsyncRequest, InvokeEndpointRequest
+from ..runtime.responses import AsyncInferenceOutput
 from .exceptions import MalformedMessage
 
 #: Version of the message's form; a worker reads this one and older ones.
@@ -28,7 +29,7 @@ class Message(Generic[R]):
     repeatable: bool = False
     """Whether a call that may have run may be made again."""
     staged: str | None = None
-    """Where the body of a real-time request waits on S3, when the broker is not to carry it."""
+    """Where the body of a real-time request waits on S3, when the broker does not carry it."""
 
     def to_kwargs(self) -> dict[str, Any]:
         """Return the keyword arguments of the task that carries this message."""
@@ -65,6 +66,14 @@ def travels(kwargs: Mapping[str, Any]) -> bool:
     return "message" in kwargs
 
 
+def endpoint_of(kwargs: Mapping[str, Any]) -> str:
+    """Return the endpoint's name in a message that travels; empty when there is none."""
+    message = kwargs.get("message")
+    request = message.get("request") if isinstance(message, Mapping) else None
+    name = request.get("endpoint_name") if isinstance(request, Mapping) else None
+    return name if isinstance(name, str) else ""
+
+
 def compose(
     request_type: type[R],
     args: Sequence[Any],
@@ -83,6 +92,7 @@ def compose(
 
     Raises:
         InvalidRequest: something is missing, unknown, or not a payload.
+        PayloadTooLarge: it is a response on S3 that is too large for a real-time endpoint.
     """
     members = {name: value for name, value in kwargs.items() if value is not None}
     endpoint, payload = _arrange(args, members)
@@ -92,10 +102,31 @@ def compose(
     _refuse_unknown(request_type, members)
     if payload is None and "input_location" not in members:
         raise InvalidRequest(f"{request_type.operation} needs a payload.")
-    if payload is not None:
+    staged = None
+    elsewhere = responses.on_s3(payload)
+    if elsewhere is not None:
+        members.setdefault("content_type", elsewhere.content_type)
+        staged = _refer(request_type, elsewhere, members)
+    elif payload is not None:
         body, content_type = payloads.encode(payload, members.pop("content_type", None))
         members.update(body=body, content_type=content_type)
-    return Message(request_type(endpoint_name=endpoint, **members), repeatable)
+    return Message(request_type(endpoint_name=endpoint, **members), repeatable, staged)
+
+
+def _refer(
+    request_type: type[R], output: AsyncInferenceOutput, members: dict[str, Any]
+) -> str | None:
+    """Let a request take its payload from where an earlier output is; returns what to fetch."""
+    if request_type is InvokeEndpointAsyncRequest:
+        members["input_location"] = output.output_location
+        return None
+    if output.size > payloads.REALTIME_LIMIT:
+        raise PayloadTooLarge(
+            f"{output.output_location} has {output.size:,} bytes; {request_type.operation} takes at"
+            f" most {payloads.REALTIME_LIMIT:,}; use invoke_async, which takes up to 1 GB."
+        )
+    members["body"] = b""
+    return output.output_location
 
 
 def _arrange(args: Sequence[Any], members: dict[str, Any]) -> tuple[str, Any]:

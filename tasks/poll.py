@@ -13,7 +13,7 @@ from typing import Any
 import celery
 from celery import Celery, shared_task
 
-from ..runtime.exceptions import InferenceError
+from ..runtime.exceptions import InferenceError, S3AccessDenied
 from ..runtime.s3 import S3Location
 from . import outputs
 from .collect import collect
@@ -28,6 +28,9 @@ PAGE = 1_000
 
 #: Pages that a location's listing last had; this process' guess at the next one's price.
 _pages: dict[str, int] = {}
+
+#: Locations that S3 does not let this process list: said once, looked at object by object.
+_hidden: set[str] = set()
 
 
 @shared_task(bind=True, name="sagemaker.poll", ignore_result=True, acks_late=True)
@@ -49,7 +52,7 @@ def look(app: Celery, parts: Deployment, prefix: str) -> None:
         present = find(parts, pending)
     except InferenceError as error:
         # Deadlines hold all the same; the collecting task looks for itself.
-        logger.error("outputs_not_visible", extra={"prefix": prefix, "error": str(error)})  # noqa: TRY400
+        logger.warning("outputs_not_looked_at", extra={"prefix": prefix, "error": str(error)})
         present = {}
     answers = [(p, _kind(p, present, now)) for p in pending]
     _hand_over(app, parts, [(p, kind) for p, kind in answers if kind])
@@ -71,30 +74,45 @@ def find(parts: Deployment, pending: list[Pending]) -> dict[str, float]:
         by_parent[outputs.parent(location)].add(location)
     for parent, wanted in by_parent.items():
         pages = _pages.get(parent, math.ceil(len(wanted) / PAGE))
-        if outputs.listing_is_cheaper(len(wanted), pages, prices):
+        if parent not in _hidden and outputs.listing_is_cheaper(len(wanted), pages, prices):
             present |= _list(parts, parent, wanted)
         else:
-            present |= _head(parts, wanted)
+            present |= _head(parts, parent, wanted)
     return present
 
 
 def _list(parts: Deployment, parent: str, wanted: set[str]) -> dict[str, float]:
     present, seen = {}, 0
-    for found in parts.store.list(S3Location.parse(parent)):
-        seen += 1
-        if str(found.location) in wanted:
-            present[str(found.location)] = found.last_modified.timestamp()
+    try:
+        for found in parts.store.list(S3Location.parse(parent)):
+            seen += 1
+            if str(found.location) in wanted:
+                present[str(found.location)] = found.last_modified.timestamp()
+    except S3AccessDenied as error:
+        _say_hidden(parent, error)
+        return _head(parts, parent, wanted)
     _pages[parent] = max(1, math.ceil(seen / PAGE))
     return present
 
 
-def _head(parts: Deployment, wanted: Iterable[str]) -> dict[str, float]:
+def _head(parts: Deployment, parent: str, wanted: Iterable[str]) -> dict[str, float]:
     present = {}
     for location in wanted:
-        found = parts.store.head(S3Location.parse(location))
+        try:
+            found = parts.store.head(S3Location.parse(location))
+        except S3AccessDenied as error:
+            # What is there can be read; what is not there yet looks forbidden.
+            _say_hidden(parent, error)
+            continue
         if found is not None:
             present[location] = found.last_modified.timestamp()
     return present
+
+
+def _say_hidden(parent: str, error: S3AccessDenied) -> None:
+    if parent not in _hidden:
+        _hidden.add(parent)
+        logger.error("outputs_hidden: %s", error, extra={"location": parent})
 
 
 def _kind(awaited: Pending, present: Iterable[str], now: float) -> str | None:

@@ -35,7 +35,7 @@ def strike() -> None:
     if os.environ["CRASH_ACTION"] == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     client: redis.Redis = redis.Redis.from_url(deployment(app).settings.broker_url)
-    client.execute_command("CLIENT", "KILL", "USER", os.environ["CRASH_USER"])
+    client.client_kill_filter(user=os.environ["CRASH_USER"], skipme=True)
     client.close()
 
 

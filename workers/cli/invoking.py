@@ -63,12 +63,12 @@ def invoke(
         session_id=session_id,
         prefix_aware_id=prefix_aware_id,
     )
+    members |= _given(repeatable=repeatable or None)
     with one_line_errors():
         if dry_run:
-            sending.dry_run("InvokeEndpointRequest", endpoint, payload, members, as_json=as_json)
+            sending.dry_run("sagemaker.invoke", endpoint, payload, members, as_json=as_json)
             return
-        keywords = members | _given(repeatable=repeatable or None)
-        sent = sending.send("sagemaker.invoke", endpoint, payload, keywords)
+        sent = sending.send("sagemaker.invoke", endpoint, payload, members)
         sending.finish(sent, wait=wait, timeout=timeout, as_json=as_json)
 
 
@@ -109,8 +109,7 @@ def invoke_async(
     )
     with one_line_errors():
         if dry_run:
-            name = "InvokeEndpointAsyncRequest"
-            sending.dry_run(name, endpoint, payload, members, as_json=as_json)
+            sending.dry_run("sagemaker.invoke_async", endpoint, payload, members, as_json=as_json)
             return
         sent = sending.send("sagemaker.invoke_async", endpoint, payload, members)
         sending.finish(sent, wait=wait, timeout=timeout, as_json=as_json)

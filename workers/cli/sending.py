@@ -1,14 +1,16 @@
 """Send one task, wait for its result, print it."""
 
 from base64 import b64encode
+from dataclasses import replace
 from time import monotonic
 from typing import Any
+from uuid import uuid4
 
 import typer
 from celery.exceptions import TimeoutError as ResultTimeout
 from celery.result import AsyncResult
 
-from ...runtime import exceptions, payloads, requests, responses
+from ...runtime import exceptions, responses
 from . import console
 from .exits import Exit, fail
 from .reach import require_redis
@@ -19,18 +21,19 @@ LOOK_SECONDS = 1.0
 
 
 def dry_run(
-    kind: str, endpoint: str, payload: object, members: dict[str, Any], *, as_json: bool
+    name: str, endpoint: str, payload: object, members: dict[str, Any], *, as_json: bool
 ) -> None:
-    """Print the HTTP request that these arguments would become.
+    """Print the HTTP request that a worker would send for these arguments, before it is signed.
 
     Raises:
         InvalidRequest: the service would refuse it.
     """
-    if payload is not None:
-        body, content_type = payloads.encode(payload, members.get("content_type"))
-        members = members | {"body": body, "content_type": content_type}
-    request = getattr(requests, kind)(endpoint_name=endpoint, **members)
-    request.validate()
+    app, _ = celery_app()
+    task: Any = app.tasks[name]
+    message, upload = task.draft(_arguments(endpoint, payload), members, uuid4().hex)
+    request = message.request
+    if message.staged:
+        request = replace(request, body=upload.body)
     http = request.http_request()
     body = bytes(http.body or b"")
     if as_json:
@@ -57,8 +60,11 @@ def send(name: str, endpoint: str, payload: object, members: dict[str, Any]) -> 
     """
     app, settings = celery_app()
     require_redis([settings.broker_url, settings.state_url])
-    arguments: tuple[object, ...] = (endpoint,) if payload is None else (endpoint, payload)
-    return app.tasks[name].apply_async(args=arguments, kwargs=members)
+    return app.tasks[name].apply_async(args=_arguments(endpoint, payload), kwargs=members)
+
+
+def _arguments(endpoint: str, payload: object) -> tuple[object, ...]:
+    return (endpoint,) if payload is None else (endpoint, payload)
 
 
 def finish(sent: AsyncResult[Any], *, wait: bool, timeout: float, as_json: bool) -> None:
