@@ -37,9 +37,15 @@ def collect(self: CollectTask) -> dict[str, Any]:
     def get() -> dict[str, Any]:
         row = run.row
         awaited = Pending(
-            run.id, row.get("endpoint", ""), row["output_location"], row.get("failure_location"),
-            float(row["submitted_at"]), float(row["deadline"]), None,
-        )  # fmt: skip
+            id=run.id,
+            endpoint=row.get("endpoint", ""),
+            output_location=row["output_location"],
+            failure_location=row.get("failure_location"),
+            submitted_at=float(row["submitted_at"]),
+            deadline=float(row["deadline"]),
+            unanswered_until=None,
+            inference_id=row.get("inference_id", run.id),
+        )
         return self.attempt(lambda: fetch(self.deployment, awaited, row["ready"]), awaited.endpoint)
 
     try:
@@ -71,7 +77,7 @@ def fetch(parts: Deployment, awaited: Pending, kind: str) -> dict[str, Any]:
         )
     found = parts.store.get(location, max_bytes=parts.settings.result_inline_limit)
     return AsyncInferenceOutput(
-        inference_id=awaited.id,
+        inference_id=awaited.inference_id,
         output_location=awaited.output_location,
         content_type=found.content_type,
         size=found.size,
@@ -84,5 +90,5 @@ def _failed(parts: Deployment, awaited: Pending, location: str) -> AsyncInferenc
     content = (found.body or b"").decode("utf-8", "replace")
     return AsyncInferenceFailed(
         f"The model failed: {content[:500]}",
-        {"content": content, "failure_location": location, "inference_id": awaited.id},
+        {"content": content, "failure_location": location, "inference_id": awaited.inference_id},
     )

@@ -122,6 +122,7 @@ class InvokeAsyncTask(LedgerTask):
             first_look=outputs.next_look(usual, polling.min_interval, polling.max_interval),
             deadline=self._deadline(request),
             output_location=location,
+            inference_id=request.inference_id or inference_id(run.id),
             collecting=self._collecting(),
             **fields,
         )
@@ -170,9 +171,15 @@ class InvokeAsyncTask(LedgerTask):
         store, polling = self.deployment.store, self.deployment.settings.polling
         now = time.time()
         awaited = Pending(
-            answer.inference_id or "", request.endpoint_name, answer.output_location,
-            answer.failure_location, now, now + self._deadline(request), None,
-        )  # fmt: skip
+            id=self.request.id or "",
+            endpoint=request.endpoint_name,
+            output_location=answer.output_location,
+            failure_location=answer.failure_location,
+            submitted_at=now,
+            deadline=now + self._deadline(request),
+            unanswered_until=None,
+            inference_id=answer.inference_id or request.inference_id or "",
+        )
         while time.time() < awaited.deadline:
             for location in sorted(outputs.keys_of([awaited])):
                 if store.head(S3Location.parse(location)) is not None:

@@ -188,15 +188,21 @@ class Ledger:
         names = ("endpoint", "output_location", "failure_location", "submitted_at", "deadline")
         for start in range(0, len(ids), PAGE):
             page = ids[start : start + PAGE]
-            rows = self._fields(page, *names, "unanswered_until")
+            rows = self._fields(page, *names, "unanswered_until", "inference_id")
             for id_, row in zip(page, rows, strict=True):
-                endpoint, output, failure, submitted, deadline, unanswered = row
+                endpoint, output, failure, submitted, deadline, unanswered, inference = row
                 if output is None or submitted is None or deadline is None:
                     self.client.zrem(self.key("pending", prefix), id_)
                     continue
-                until = float(unanswered) if unanswered else None
                 yield Pending(
-                    id_, endpoint or "", output, failure, float(submitted), float(deadline), until
+                    id=id_,
+                    endpoint=endpoint or "",
+                    output_location=output,
+                    failure_location=failure,
+                    submitted_at=float(submitted),
+                    deadline=float(deadline),
+                    unanswered_until=float(unanswered) if unanswered else None,
+                    inference_id=inference or id_,
                 )
 
     def status(self, id_: str) -> Status | None:

@@ -100,7 +100,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """An asynchronous inference whose output is awaited."""
+    """An asynchronous inference whose output is awaited. Times are Unix seconds."""
 
     id: str
     endpoint: str
@@ -109,3 +109,6 @@ class Pending:
     submitted_at: float
     deadline: float
     unanswered_until: float | None
+    """Until when the output of a call that was never answered is looked for."""
+    inference_id: str
+    """What the request was sent with; the container's log names it."""

@@ -1,14 +1,24 @@
 """Worker processes that tests can kill and start again."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+from celery_sagemaker.local.stack import LocalStack
+from celery_sagemaker.tasks.base import inference_id
 
 QUEUES = "sagemaker.invoke,sagemaker.async,sagemaker.poll"
+
+#: A worker as it is advised: threads, and the queues that are ours.
+OPTIONS = ("--queues", QUEUES, "--pool", "threads", "--concurrency", "4")
 
 Environment = dict[str, str]
 
@@ -21,20 +31,42 @@ def eventually(condition: Callable[[], bool], seconds: float = 45.0) -> None:
         time.sleep(0.05)
 
 
+def behave(stack: LocalStack, endpoint: str, **behaviour: Any) -> None:
+    """Make an endpoint, or change how it behaves."""
+    asked = urllib.request.Request(  # noqa: S310 - ours
+        f"{stack.endpoint_url}/_admin/endpoints/{endpoint}",
+        data=json.dumps(behaviour).encode(),
+        method="PUT",
+    )
+    with urllib.request.urlopen(asked) as answer:  # noqa: S310
+        assert answer.status == 200
+
+
+def calls(stack: LocalStack, *ids: str) -> Counter[str]:
+    """How often the endpoints were called for each of some requests."""
+    with urllib.request.urlopen(f"{stack.endpoint_url}/_admin/calls") as answer:  # noqa: S310
+        found: list[dict[str, Any]] = json.load(answer)
+    wanted = {inference_id(id_): id_ for id_ in ids}
+    return Counter(wanted[c["inference_id"]] for c in found if c["inference_id"] in wanted)
+
+
 class Worker:
     """A worker process of the app in a module, in a process group of its own."""
 
-    def __init__(self, environment: Environment, log: Path, module: str) -> None:
+    def __init__(
+        self, environment: Environment, log: Path, module: str, options: Sequence[str] = OPTIONS
+    ) -> None:
         self._environment = {**os.environ, **environment}
         self._log = log
         self._module = module
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, **environment: str) -> None:
         """Start it; it need not be ready yet."""
         command = [
-            sys.executable, "-m", "celery", "-A", self._module, "worker", "-Q", QUEUES,
-            "--pool", "threads", "--concurrency", "4", "--without-mingle", "--loglevel", "INFO",
+            sys.executable, "-m", "celery", "-A", self._module, "worker",
+            "--without-mingle", "--loglevel", "INFO", *self._options,
         ]  # fmt: skip
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -45,6 +77,11 @@ class Worker:
                 stderr=log,
                 start_new_session=True,
             )
+
+    @property
+    def output(self) -> str:
+        """What it has written so far."""
+        return self._log.read_text("utf-8", "replace")
 
     @property
     def alive(self) -> bool:

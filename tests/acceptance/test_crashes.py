@@ -1,23 +1,13 @@
 """A worker dies, or loses Redis, at every step: a request still ends once, and is paid once."""
 
 import json
-import urllib.request
 from pathlib import Path
-from typing import Any
 
 import pytest
 from celery import Celery
 from celery_sagemaker import tasks
 from celery_sagemaker.local.stack import LocalStack
-from celery_sagemaker.tasks.base import inference_id
-from harness import Worker, eventually
-
-
-def calls(stack: LocalStack, id_: str) -> int:
-    """How often the endpoint was called for a request."""
-    with urllib.request.urlopen(f"{stack.endpoint_url}/_admin/calls") as answer:  # noqa: S310 - ours
-        found: list[dict[str, Any]] = json.load(answer)
-    return sum(call["inference_id"] == inference_id(id_) for call in found)
+from harness import Worker, calls, eventually
 
 
 def struck(worker: Worker, once: Path, step: str, action: str) -> None:
@@ -58,7 +48,7 @@ def test_an_async_inference_survives(
     eventually(lambda: ended(app, worker, result.id))
     assert tasks.counts(app) == {"ACCEPTED": 1, "SUCCEEDED": 1}
     assert result.get(timeout=10)["body"] == {"text": json.dumps({"step": step})}
-    assert calls(sagemaker_local, result.id) == 1
+    assert calls(sagemaker_local, result.id)[result.id] == 1
 
 
 @pytest.mark.parametrize("action", ["kill", "disconnect"])
@@ -73,4 +63,4 @@ def test_an_invocation_survives(
     assert tasks.counts(app) == {"ACCEPTED": 1, "SUCCEEDED": 1}
     assert result.get(timeout=10)["body"] == {"text": json.dumps({"step": step})}
     in_hand = step == "called" and action == "kill"
-    assert calls(sagemaker_local, result.id) == (2 if in_hand else 1)
+    assert calls(sagemaker_local, result.id)[result.id] == (2 if in_hand else 1)

@@ -12,7 +12,7 @@ NOW = 1_795_552_200.0
 
 def pending(failure: str | None = "s3://b/failures/x") -> Pending:
     """An inference whose output is awaited."""
-    return Pending("i", "churn", "s3://b/outputs/x", failure, NOW, NOW + 60, None)
+    return Pending("i", "churn", "s3://b/outputs/x", failure, NOW, NOW + 60, None, "i")
 
 
 @pytest.mark.parametrize(
