@@ -52,6 +52,12 @@ class Clients:
         client: S3Client = self._client("s3", {"mode": "standard"})
         return client
 
+    def close(self) -> None:
+        """Close the connections that are open; a later call opens new ones."""
+        made, self._made = self._made, {}
+        for client in made.values():
+            client.close()
+
     def _client(self, service: str, retries: dict[str, Any]) -> Any:
         if self._pid != os.getpid():
             # After a fork: sockets are the parent's, and so, perhaps, is a held lock.

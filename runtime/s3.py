@@ -82,6 +82,10 @@ class S3Store:
         )
         self.requests: Counter[str] = Counter()
 
+    def close(self) -> None:
+        """Close the connections that are open."""
+        self._clients.close()
+
     def put(self, location: S3Location, body: bytes, content_type: str | None = None) -> None:
         """Write an object, replacing the one that is there.
 

@@ -35,6 +35,10 @@ class BotoTransport:
             )
         )
 
+    def close(self) -> None:
+        """Close the connections that are open."""
+        self._clients.close()
+
     def invoke(self, request: InvokeEndpointRequest) -> InvokeEndpointResponse:
         """Call InvokeEndpoint once.
 

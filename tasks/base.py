@@ -217,7 +217,7 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
     def _outcome(self, run: Run, function: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         try:
             if run.poison:
-                raise PoisonMessage(f"{run.row['deaths']} runs of it died.", {"id": run.id})
+                raise PoisonMessage(f"{run.deaths} runs of it died.", {"id": run.id})
             return {"value": function()}
         except InferenceError as error:
             if isinstance(error, PoisonMessage | MalformedMessage):

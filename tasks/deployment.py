@@ -85,6 +85,15 @@ class Deployment:
             region_name=self.settings.region,
         )
 
+    def close(self) -> None:
+        """Close the connections of this process; whoever asks again makes new ones."""
+        made = self.__dict__
+        for name in ("transport", "store"):
+            if name in made:
+                made.pop(name).close()
+        if "ledger" in made:
+            made.pop("ledger").client.close()
+
     def count_requests(self) -> None:
         """Add the S3 requests made since the last count to the ledger's usage."""
         made = self.store.requests

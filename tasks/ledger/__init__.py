@@ -211,9 +211,9 @@ class Ledger:
         return Status.from_row({_text(k): _text(v) for k, v in row.items()}) if row else None
 
     def signature(self, id_: str) -> str | None:
-        """Return the message of a request that has not ended."""
-        found = cast("bytes | None", self.client.hget(self.key("row", id_), "signature"))
-        return _text(found) if found else None
+        """Return the message of a request that has not ended; of a submitted one, its second."""
+        (found,) = self._fields([id_], "collecting", "signature")
+        return found[0] or found[1]
 
     def counts(self) -> dict[str, int]:
         """Return how many requests were ever accepted and reached each final state."""

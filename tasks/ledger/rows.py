@@ -88,6 +88,11 @@ class Run:
         return dict(json.loads(self.row.get("attempts", "{}")))
 
     @property
+    def deaths(self) -> int:
+        """Runs before this one that died; handing back and submitting begin a new count."""
+        return int(self.row["deaths"]) - 1
+
+    @property
     def owed(self) -> int:
         """Cost of a retry that the endpoint's budget refused."""
         return int(self.row.get("owed", 0))

@@ -9,6 +9,7 @@ import redis
 from celery import Celery
 from celery_sagemaker.config import Settings
 from celery_sagemaker.local.stack import LocalStack
+from celery_sagemaker.tasks.deployment import deployment
 from celery_sagemaker.workers import create_app
 from harness import Environment, Worker
 
@@ -53,6 +54,7 @@ def app(environment: Environment) -> Iterator[Celery]:
     made = create_app(Settings.load())
     made.set_current()
     yield made
+    deployment(made).close()
     made.close()
 
 

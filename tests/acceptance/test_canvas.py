@@ -11,6 +11,7 @@ from celery.exceptions import ChordError
 from celery_sagemaker import tasks
 from celery_sagemaker.local.stack import LocalStack
 from celery_sagemaker.runtime import exceptions, responses
+from celery_sagemaker.tasks.deployment import deployment
 from celery_sagemaker.workers import install
 from harness import Environment, Worker, behave, eventually
 
@@ -27,6 +28,7 @@ def app(environment: Environment) -> Iterator[Celery]:
     made = install(Celery("shop", broker=url, backend=url))
     made.set_current()
     yield made
+    deployment(made).close()
     made.close()
 
 
