@@ -42,9 +42,11 @@ def finished(app: Celery) -> int:
 
 @pytest.mark.parametrize(
     ("requests", "kills"),
-    [(1_000, 6), pytest.param(10_000, 60, marks=[pytest.mark.long, pytest.mark.timeout(1_200)])],
+    [
+        pytest.param(1_000, 6, marks=pytest.mark.timeout(240)),
+        pytest.param(10_000, 60, marks=[pytest.mark.long, pytest.mark.timeout(1_200)]),
+    ],
 )
-@pytest.mark.timeout(240)
 def test_killed_workers_lose_nothing(
     app: Celery, worker: Worker, sagemaker_local: LocalStack, requests: int, kills: int
 ) -> None:
@@ -68,9 +70,11 @@ def test_killed_workers_lose_nothing(
 
 @pytest.mark.parametrize(
     "pending",
-    [1_000, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(600)])],
+    [
+        pytest.param(1_000, marks=pytest.mark.timeout(120)),
+        pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(600)]),
+    ],
 )
-@pytest.mark.timeout(120)
 def test_pending_inferences_hold_no_slot(
     app: Celery, worker: Worker, sagemaker_local: LocalStack, pending: int
 ) -> None:

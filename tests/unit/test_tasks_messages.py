@@ -91,7 +91,7 @@ def test_what_cannot_be_right_is_refused(
 
 
 @given(body=st.binary(), repeatable=st.booleans(), staged=st.none() | st.just("s3://b/k"))
-def test_a_message_travels_without_loss(body: bytes, repeatable: bool, staged: str | None) -> None:  # noqa: FBT001
+def test_a_message_travels_without_loss(body: bytes, repeatable: bool, staged: str | None) -> None:
     """Whatever the bytes are."""
     request = InvokeEndpointRequest(endpoint_name="churn", body=body, inference_id="i")
     message = Message(request, repeatable, staged)

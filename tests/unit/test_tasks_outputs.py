@@ -19,7 +19,7 @@ def pending(failure: str | None = "s3://b/failures/x") -> Pending:
     ("locations", "pages", "list_"),
     [(12, 1, False), (13, 1, True), (1_000, 1, True), (1_000, 90, False), (0, 1, False)],
 )
-def test_the_cheaper_way_is_taken(locations: int, pages: int, list_: bool) -> None:  # noqa: FBT001
+def test_the_cheaper_way_is_taken(locations: int, pages: int, list_: bool) -> None:
     """One LIST costs as much as 12.5 HEADs; pages full of old objects count."""
     assert outputs.listing_is_cheaper(locations, pages, PRICES) is list_
 
