@@ -137,6 +137,19 @@ def test_no_redis_is_one_line(arguments: tuple[str, ...]) -> None:
     assert found.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("url", "bucket", "said"),
+    [("http://127.0.0.1:1", "any", "cannot reach S3 for s3://any"), (None, "absent", "no bucket")],
+)
+def test_no_s3_is_one_line(stack: dict[str, str], url: str | None, bucket: str, said: str) -> None:
+    """Exit code 3 and no traceback: a worker that could read no payload does not start."""
+    broken = stack | {"CELERY_SAGEMAKER_STAGING": f"s3://{bucket}"}
+    found = run(broken | ({"AWS_ENDPOINT_URL_S3": url} if url else {}), "worker")
+    assert found.returncode == 3
+    assert said in found.stderr
+    assert found.stderr.count("\n") == 1
+
+
 def test_up_starts_its_worker_again_and_leaves_nothing_behind() -> None:
     """A killed worker is replaced; after Ctrl-C no process is left."""
     process, environment = start_up()

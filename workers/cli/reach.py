@@ -1,4 +1,4 @@
-"""Is Redis there? Asked before anything that would otherwise retry for a minute."""
+"""Are Redis and S3 there? Asked before anything that would otherwise retry for a minute."""
 
 import ssl
 from collections.abc import Iterable
@@ -36,6 +36,29 @@ def ping(url: str) -> str | None:
     except (redis.RedisError, OSError, ssl.SSLError, ValueError) as error:
         return str(error) or type(error).__name__
     return None
+
+
+def require_s3(location: str | None) -> None:
+    """End with exit code 3 and one line unless S3 answers for a location, if one is given.
+
+    Any answer will do: whether the worker may write there is for its policy to say.
+    """
+    if location is None:
+        return
+    from ...runtime.exceptions import InferenceError, S3AccessDenied, S3BucketNotFound  # noqa: PLC0415
+    from ...runtime.s3 import S3Location, S3Store  # noqa: PLC0415
+
+    store = S3Store(connect_timeout=PING_SECONDS, read_timeout=PING_SECONDS)
+    try:
+        next(store.list(S3Location.parse(location)), None)
+    except S3AccessDenied:
+        return
+    except S3BucketNotFound:
+        fail(Exit.UNREACHABLE, f"S3: there is no bucket for {location}")
+    except InferenceError as error:
+        fail(Exit.UNREACHABLE, f"cannot reach S3 for {location}: {error}")
+    finally:
+        store.close()
 
 
 def place(url: str) -> str:

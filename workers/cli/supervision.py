@@ -19,6 +19,9 @@ from . import worker
 #: Our own Celery app.
 APP = "celery_sagemaker.workers.app"
 
+#: Its node name: not that of a worker which somebody starts beside it.
+NODE = "local@%h"
+
 #: Seconds from SIGTERM to SIGKILL. SIGTERM is Celery's warm shutdown here: an idle worker ends at
 #: once, where the soft shutdown of a production worker (`REMAP_SIGTERM`) always takes its 30 s.
 STOP_SECONDS = 10.0
@@ -50,7 +53,9 @@ class SupervisedWorker:
         self.restarts = 0
         self._environment = {**os.environ, **environment}
         self._environment.pop("REMAP_SIGTERM", None)
-        self._arguments = worker.arguments(concurrency=concurrency, loglevel="warning")
+        self._arguments = worker.arguments(
+            concurrency=concurrency, hostname=NODE, loglevel="warning"
+        )
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = self._next_start = 0.0

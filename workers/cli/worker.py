@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from .exits import one_line_errors
-from .reach import require_redis
+from .reach import require_redis, require_s3
 from .target import celery_app
 
 
@@ -27,6 +27,7 @@ def worker(
     with one_line_errors():
         app, settings = celery_app()
         require_redis([settings.broker_url, settings.result_url, settings.state_url])
+        require_s3(settings.staging)
         size = settings.concurrency if concurrency is None else concurrency
         app.worker_main(
             arguments(
