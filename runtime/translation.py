@@ -97,6 +97,7 @@ TABLE: Mapping[type[BaseException], type[ours.InferenceError]] = {
     boto.IncompleteReadError: ours.ConnectionLost,
     # An answer that cannot be read, most often because the rest of it is missing.
     botocore.parsers.ResponseParserError: ours.ConnectionLost,
+    UnicodeDecodeError: ours.ConnectionLost,
     boto.FlexibleChecksumError: ours.StreamChecksumMismatch,
     boto.ChecksumError: ours.StreamChecksumMismatch,
     botocore.eventstream.ChecksumMismatch: ours.StreamChecksumMismatch,
