@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -36,12 +37,13 @@ class Seen:
 
 @dataclass
 class Answer:
-    """What is answered; `raw` is written instead, and the connection closed."""
+    """What is answered; `raw` is written instead, and the connection closed, or reset."""
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b"{}"
     raw: bytes | None = None
+    reset: bool = False
 
 
 class Loopback(ThreadingHTTPServer):
@@ -76,6 +78,11 @@ class _Handler(BaseHTTPRequestHandler):
         if answer.raw is not None:
             self.wfile.write(answer.raw)
             self.close_connection = True
+            if answer.reset:
+                # Without lingering, closing is a reset.
+                linger = struct.pack("ii", 1, 0)
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                self.connection.close()
             return
         self.send_response(answer.status)
         for name, value in answer.headers.items():
@@ -235,6 +242,7 @@ def test_no_setting_of_the_environment_brings_retries_back(
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
 @pytest.mark.parametrize(
     "raw",
     [
@@ -247,12 +255,15 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
     ],
     ids=["nothing", "half a line", "garbage", "half a body", "half a chunk", "no chunk"],
 )
-def test_an_answer_that_breaks_off_is_a_lost_connection(raw: bytes, loopback: Loopback) -> None:
-    """Wherever it does; the model may have run, and is not called again."""
-    loopback.answer = Answer(raw=raw)
+def test_an_answer_that_breaks_off_is_a_lost_connection(
+    raw: bytes, loopback: Loopback, *, reset: bool
+) -> None:
+    """Wherever and however it does; the model may have run, and is not called again."""
+    loopback.answer = Answer(raw=raw, reset=reset)
     with pytest.raises(exceptions.ConnectionLost) as caught:
         invoke()
     assert caught.value.may_have_run
+    assert reset or "reset by peer" not in str(caught.value)
     assert len(loopback.seen) == 1
 
 
