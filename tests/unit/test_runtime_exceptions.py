@@ -11,7 +11,7 @@ from celery import Celery
 from celery.backends.cache import CacheBackend
 from celery_sagemaker.runtime import exceptions
 from celery_sagemaker.runtime.exceptions import InferenceError, by_code
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 CLASSES = [pytest.param(cls, id=code) for code, cls in sorted(by_code.items())]
@@ -21,6 +21,7 @@ MEMBERS = {
     "violations": ["a", "b"],
     "content": {"why": None, "größe": True},
 }
+BACKEND = CacheBackend(Celery(set_as_current=False), backend="memory://", serializer="json")
 #: What JSON has; `args` of an error are made of it.
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -38,9 +39,8 @@ def same(one: BaseException, other: BaseException) -> bool:
 
 def through_celery(error: InferenceError) -> BaseException:
     """What a caller gets of an error that a task raised: through the backend's JSON, as text."""
-    backend = CacheBackend(Celery(set_as_current=False), backend="memory://", serializer="json")
-    stored = backend.encode(backend.prepare_exception(error))
-    found: BaseException = backend.exception_to_python(backend.decode(stored))
+    stored = BACKEND.encode(BACKEND.prepare_exception(error))
+    found: BaseException = BACKEND.exception_to_python(BACKEND.decode(stored))
     return found
 
 
@@ -85,6 +85,7 @@ def test_an_error_says_something_by_itself(cls: type[InferenceError]) -> None:
     assert "\n" not in text
 
 
+@settings(deadline=None)  # a busy machine is no bug
 @given(message=st.text(min_size=1), members=st.dictionaries(st.text(), JSON))
 def test_any_json_member_survives(message: str, members: dict[str, Any]) -> None:
     """Whatever the service may say one day."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from celery_sagemaker.runtime import exceptions, payloads, responses
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 BINARY, JSON, TEXT = "application/octet-stream", "application/json", "text/plain; charset=utf-8"
@@ -94,6 +94,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)  # a busy machine is no bug
 @given(VALUES)
 def test_json_is_written_as_it_is(payload: object) -> None:
     """What a container reads is what the caller had."""
