@@ -2,9 +2,12 @@
 
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from .exceptions import ClientConfigurationError
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -28,15 +31,18 @@ class Clients:
 
     def __init__(self, options: ClientOptions) -> None:
         self._options = options
+        self._forget()
+        _everywhere.add(self)
+
+    def _forget(self) -> None:
         self._lock = threading.Lock()
-        self._pid = os.getpid()
         self._made: dict[str, Any] = {}
 
     @property
     def runtime(self) -> "SageMakerRuntimeClient":
         """SageMaker Runtime; botocore's retries, which run a model again, are off."""
         client: SageMakerRuntimeClient = self._client(
-            "sagemaker-runtime", {"total_max_attempts": 1}
+            "sagemaker-runtime", {"mode": "standard", "total_max_attempts": 1}
         )
         return client
 
@@ -59,9 +65,6 @@ class Clients:
             client.close()
 
     def _client(self, service: str, retries: dict[str, Any]) -> Any:
-        if self._pid != os.getpid():
-            # After a fork: sockets are the parent's, and so, perhaps, is a held lock.
-            self._pid, self._lock, self._made = os.getpid(), threading.Lock(), {}
         found = self._made.get(service)
         if found is None:
             with self._lock:
@@ -74,7 +77,7 @@ class Clients:
         import boto3  # noqa: PLC0415 - a web process may never need it
         from botocore.config import Config  # noqa: PLC0415
 
-        from .translation import translate  # noqa: PLC0415
+        from .translation import clean, translate  # noqa: PLC0415
 
         options = self._options
         config = Config(
@@ -84,7 +87,25 @@ class Clients:
             retries=retries,  # type: ignore[arg-type]
             tcp_keepalive=True,
         )
-        with translate():
-            # A session of our own: boto3's default one is not safe to share between threads.
-            create: Callable[..., Any] = boto3.session.Session().client
-            return create(service, region_name=options.region_name, config=config)
+        try:
+            with translate():
+                # A session of our own: boto3's default one is not safe to share between threads.
+                create: Callable[..., Any] = boto3.session.Session().client
+                return create(service, region_name=options.region_name, config=config)
+        except ValueError as error:
+            # An endpoint's address that is none.
+            text = f"No client can be made: {clean(str(error))}."
+            raise ClientConfigurationError(text) from error
+
+
+#: Every `Clients` of this process. After a fork their sockets are the parent's, and so, perhaps,
+#: are their held locks; a child has one thread then, and no race.
+_everywhere: "weakref.WeakSet[Clients]" = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for clients in _everywhere:
+        clients._forget()  # noqa: SLF001 - this module's own
+
+
+os.register_at_fork(after_in_child=_forget_all)

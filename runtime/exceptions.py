@@ -54,7 +54,8 @@ class InferenceError(Exception):
 
     Args:
         message: for people; by default the first line of the class' docstring.
-        members: what the error says beyond it; readable as attributes. JSON values only.
+        members: what the error says beyond it; readable as attributes. JSON values: what is
+            none is kept as text, since Celery's JSON backend could not rebuild the error else.
     """
 
     code: ClassVar[str] = "InferenceError"
@@ -66,7 +67,7 @@ class InferenceError(Exception):
         self, message: str | None = None, members: Mapping[str, Any] | None = None
     ) -> None:
         self.message = message or (type(self).__doc__ or "").split("\n", 1)[0]
-        self.members = dict(members or {})
+        self.members = {str(name): _jsonable(value) for name, value in (members or {}).items()}
         super().__init__(self.message, self.members)
 
     def __init_subclass__(cls) -> None:
@@ -96,12 +97,28 @@ class InferenceError(Exception):
         return type(self), (self.message, self.members)
 
 
+def _jsonable(value: Any) -> Any:
+    match value:
+        case None | str() | int() | float():
+            return value
+        case bytes():
+            return value.decode(errors="backslashreplace")
+        case Mapping():
+            return {str(name): _jsonable(item) for name, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_jsonable(item) for item in value]
+    return str(value)
+
+
 by_code[InferenceError.code] = InferenceError
 from_json = InferenceError.from_json
 
 
 class InvalidRequest(InferenceError):
-    """The request cannot be right, and was not sent. Members: violations."""
+    """The request cannot be right, and was not sent.
+
+    Members: violations.
+    """
 
 
 class UnsupportedMember(InvalidRequest):
@@ -113,7 +130,10 @@ class PayloadTooLarge(InvalidRequest):
 
 
 class ServiceError(InferenceError):
-    """SageMaker answered with an error. Members: http_status, request_id, retry_after."""
+    """SageMaker answered with an error.
+
+    Members: http_status, request_id, retry_after (seconds).
+    """
 
 
 class ValidationError(ServiceError):
@@ -168,7 +188,10 @@ class RequestTooLarge(ServiceError):
 
 
 class UnknownServiceError(ServiceError):
-    """The answer is an error that is not in SageMaker Runtime's model. Members: error_code."""
+    """The answer is an error that is not in SageMaker Runtime's model.
+
+    Members: error_code.
+    """
 
 
 class StreamError(InferenceError):
@@ -178,7 +201,10 @@ class StreamError(InferenceError):
 
 
 class ModelStreamError(StreamError):
-    """The model broke the stream. Members: error_code."""
+    """The model broke the stream.
+
+    Members: error_code.
+    """
 
 
 class InternalStreamFailure(StreamError):
@@ -230,19 +256,31 @@ class AsyncError(InferenceError):
 
 
 class AsyncInferenceFailed(AsyncError):
-    """The model failed. Members: content (of the failure object), failure_location."""
+    """The model failed.
+
+    Members: content (of the failure object), failure_location.
+    """
 
 
 class AsyncDeadlinePassed(AsyncError):
-    """Neither output nor failure appeared in time. Members: deadline, output_location."""
+    """Neither output nor failure appeared in time.
+
+    Members: deadline, output_location.
+    """
 
 
 class S3Error(InferenceError):
-    """S3 failed. Members: http_status, error_code."""
+    """S3 failed.
+
+    Members: http_status, error_code.
+    """
 
 
 class S3AccessDenied(S3Error):
-    """S3 refused access (403). Without s3:ListBucket on the bucket, absent objects look so too."""
+    """S3 refused access (403).
+
+    Without s3:ListBucket on the bucket, absent objects look so too.
+    """
 
 
 class S3ObjectNotFound(S3Error):

@@ -19,8 +19,14 @@ def from_json(value: Mapping[str, Any]) -> bytes:
     Raises:
         ValueError: it is no such value.
     """
-    if set(value) == {"text"}:
-        return str(value["text"]).encode()
-    if set(value) == {"base64"}:
-        return base64.b64decode(value["base64"], validate=True)
-    raise ValueError(f"A body is {{'text'}} or {{'base64'}}, not {sorted(value)}.")
+    match value:
+        case {"text": str(text), **rest} if not rest:
+            return text.encode()
+        case {"base64": str(text), **rest} if not rest:
+            return base64.b64decode(text, validate=True)
+    raise ValueError("A body is {'text': ...} or {'base64': ...}.")
+
+
+def is_json(value: object) -> bool:
+    """Whether a JSON value looks as `to_json`'s do."""
+    return isinstance(value, Mapping) and set(value) in ({"text"}, {"base64"})

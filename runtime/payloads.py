@@ -37,7 +37,7 @@ def _bytes(payload: object) -> tuple[bytes, str]:
         case bytes() | bytearray() | memoryview():
             return bytes(payload), "application/octet-stream"
         case str():
-            return payload.encode(), "text/plain; charset=utf-8"
+            return _text(payload), "text/plain; charset=utf-8"
         case (
             responses.InvokeEndpointResponse()
             | responses.InvokeEndpointWithResponseStreamResponse()
@@ -47,12 +47,20 @@ def _bytes(payload: object) -> tuple[bytes, str]:
         case dict() | list() | tuple() | int() | float() | None:
             return _json(payload), "application/json"
     raise InvalidRequest(
-        f"A payload is JSON values, a string, bytes or a response, not {type(payload).__name__}."
+        f"A payload is JSON values, a string, bytes or a response with a body, not"
+        f" {type(payload).__name__}."
     )
+
+
+def _text(payload: str) -> bytes:
+    try:
+        return payload.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRequest(f"The payload cannot be written as UTF-8: {error}.") from error
 
 
 def _json(payload: object) -> bytes:
     try:
         return json.dumps(payload, ensure_ascii=False, allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidRequest(f"The payload cannot be written as JSON: {error}.") from error

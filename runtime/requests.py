@@ -43,7 +43,12 @@ class Request(Value):
         validation.validate(self.operation, self.parameters())
 
     def http_request(self) -> HttpRequest:
-        """Return what botocore's own serializer makes of the request; nothing is sent."""
+        """Return what botocore's own serializer makes of the request; nothing is sent.
+
+        Raises:
+            InvalidRequest: as of `validate`; there is no such request then.
+        """
+        self.validate()
         made = service.serialize(self.operation, self.parameters())
         return HttpRequest(made["method"], made["url_path"], dict(made["headers"]), made["body"])
 

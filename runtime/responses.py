@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeGuard
 
+from . import jsonbytes
 from .exceptions import InvalidRequest
 from .values import Value
 
@@ -103,7 +104,7 @@ def is_response(value: object) -> TypeGuard[Mapping[str, Any]]:
     """Whether a JSON value is a response's JSON form."""
     if not isinstance(value, Mapping) or value.get("operation") not in _BY_OPERATION:
         return False
-    return "body" in value or "output_location" in value
+    return jsonbytes.is_json(value.get("body")) or "output_location" in value
 
 
 def from_json(value: Mapping[str, Any]) -> Response:

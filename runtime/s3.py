@@ -80,7 +80,8 @@ class S3Store:
                 region_name=region_name,
             )
         )
-        self.requests: Counter[str] = Counter()
+        # Adding to a key that is there loses no count between threads; a key's first one could.
+        self.requests: Counter[str] = Counter(dict.fromkeys(("GET", "HEAD", "LIST", "PUT"), 0))
 
     def close(self) -> None:
         """Close the connections that are open."""
@@ -115,7 +116,7 @@ class S3Store:
         return S3Object(location, size, found["LastModified"], found.get("ContentType"), body)
 
     def head(self, location: S3Location) -> S3Object | None:
-        """Return what is known of an object, or None when it is not there.
+        """Return what is known of an object, or None when it, or its bucket, is not there.
 
         Raises:
             S3AccessDenied: also when it is not there, and s3:ListBucket is missing.

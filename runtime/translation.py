@@ -1,6 +1,9 @@
 """The one boundary: whatever botocore, urllib3 or a socket raises becomes one of ours."""
 
+import json
 import re
+import socket
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -8,9 +11,13 @@ from typing import Any
 import boto3.exceptions
 import botocore.eventstream
 import botocore.exceptions as boto
+import botocore.parsers
 import urllib3.exceptions as http
 
 from . import exceptions as ours
+
+#: Characters of a foreign message that are kept; SageMaker's own are no longer.
+TEXT_MAX = 2_048
 
 #: Error codes that mean the same wherever they come from.
 _BY_CODE: Mapping[str, type[ours.ServiceError]] = {
@@ -49,6 +56,7 @@ _BY_CODE: Mapping[str, type[ours.ServiceError]] = {
 _BY_STATUS: Mapping[int, type[ours.ServiceError]] = {
     403: ours.AccessDeniedException,
     413: ours.RequestTooLarge,
+    424: ours.ModelError,
     429: ours.ThrottlingException,
     500: ours.InternalFailure,
     503: ours.ServiceUnavailable,
@@ -64,6 +72,16 @@ _WRONG_KIND = re.compile(
     re.IGNORECASE,
 )
 
+#: What a message may quote that is nobody's business: a password in an address, a session's token
+#: in a canonical request. Each pattern keeps its groups.
+_SECRETS = (
+    (re.compile(r"(://)[^/@\s\"']+@"), r"\1***@"),
+    (
+        re.compile(r"(?i)(x-amz-(?:security-token|credential|signature)[:=]\s*)[^\s&\"'\\]+"),
+        r"\1***",
+    ),
+)
+
 #: Foreign classes that are not answers of the service. The most derived one found here decides.
 TABLE: Mapping[type[BaseException], type[ours.InferenceError]] = {
     # No answer, says botocore.
@@ -77,6 +95,9 @@ TABLE: Mapping[type[BaseException], type[ours.InferenceError]] = {
     boto.HTTPClientError: ours.ConnectionLost,
     boto.ResponseStreamingError: ours.ConnectionLost,
     boto.IncompleteReadError: ours.ConnectionLost,
+    # An answer that cannot be read, most often because the rest of it is missing.
+    botocore.parsers.ResponseParserError: ours.ConnectionLost,
+    UnicodeDecodeError: ours.ConnectionLost,
     boto.FlexibleChecksumError: ours.StreamChecksumMismatch,
     boto.ChecksumError: ours.StreamChecksumMismatch,
     botocore.eventstream.ChecksumMismatch: ours.StreamChecksumMismatch,
@@ -88,28 +109,38 @@ TABLE: Mapping[type[BaseException], type[ours.InferenceError]] = {
     boto.NoAuthTokenError: ours.CredentialsUnavailable,
     boto.TokenRetrievalError: ours.CredentialsUnavailable,
     boto.SSOError: ours.CredentialsUnavailable,
+    boto.LoginError: ours.CredentialsUnavailable,
     boto.MetadataRetrievalError: ours.CredentialsUnavailable,
     boto.RefreshWithMFAUnsupportedError: ours.CredentialsUnavailable,
     # A request that cannot be made, says botocore.
     boto.ParamValidationError: ours.InvalidRequest,
     boto.ValidationError: ours.InvalidRequest,
-    boto.MD5UnavailableError: ours.ClientConfigurationError,
     # Whatever else botocore raises comes from its own set-up: region, profile, address, data.
     boto.BotoCoreError: ours.ClientConfigurationError,
+    boto.InvalidRegionError: ours.ClientConfigurationError,
+    boto.UndefinedModelAttributeError: ours.ClientConfigurationError,
     boto3.exceptions.Boto3Error: ours.ClientConfigurationError,
     # What botocore lets through from urllib3, in the middle of a body.
     http.ConnectTimeoutError: ours.ConnectTimeout,
     http.NewConnectionError: ours.EndpointUnreachable,
     http.ProxyError: ours.EndpointUnreachable,
-    http.SSLError: ours.EndpointUnreachable,
-    http.ReadTimeoutError: ours.ReadTimeout,
-    http.ProtocolError: ours.ConnectionLost,
+    http.LocationValueError: ours.ClientConfigurationError,
+    http.ProxySchemeUnsupported: ours.ClientConfigurationError,
+    http.TimeoutError: ours.ReadTimeout,
     http.HTTPError: ours.ConnectionLost,
-    # And from sockets.
+    # And from sockets. An SSL error of a handshake is botocore's above.
+    socket.gaierror: ours.EndpointUnreachable,
+    ssl.SSLError: ours.ConnectionLost,
     ConnectionRefusedError: ours.EndpointUnreachable,
     TimeoutError: ours.ReadTimeout,
     ConnectionError: ours.ConnectionLost,
+    # Files and programs that the AWS configuration names: certificates, a credential_process.
+    OSError: ours.ClientConfigurationError,
+    json.JSONDecodeError: ours.ClientConfigurationError,
 }
+
+#: What botocore wraps when it cannot make a request, by the nearest ancestor: a header's value.
+_UNSENDABLE = (ValueError, TypeError)
 
 Classify = Callable[[Mapping[str, Any]], ours.InferenceError]
 
@@ -123,6 +154,9 @@ def lookup(error: BaseException) -> type[ours.InferenceError] | None:
 def translate(classify: Classify | None = None) -> Iterator[None]:
     """Let nothing foreign through.
 
+    botocore wraps whatever is raised while it waits for an answer. What is not of the way there,
+    such as Celery's SoftTimeLimitExceeded out of a signal handler, goes on as it was.
+
     Args:
         classify: makes an error of an answer (botocore's `ClientError.response`); by default
             `service_error`.
@@ -133,13 +167,22 @@ def translate(classify: Classify | None = None) -> Iterator[None]:
         raise stream_error(error.response) from error
     except boto.ClientError as error:
         raise (classify or service_error)(error.response) from error
-    except (boto.BotoCoreError, boto3.exceptions.Boto3Error, http.HTTPError, OSError) as error:
-        found = lookup(error)
+    except tuple(TABLE) as error:
+        inner = _wrapped(error)
+        found = lookup(inner)
+        if found is None and isinstance(inner, _UNSENDABLE):
+            found = ours.InvalidRequest
         if found is None:
-            raise
+            raise inner from None
         raise found(f"{found().message} {_text(error)}") from error
-    except botocore.eventstream.ParserError as error:
-        raise TABLE[_parser_class(error)](str(error) or None) from error
+
+
+def _wrapped(error: BaseException) -> BaseException:
+    """Return what botocore could give no name of its own, or the error itself."""
+    if type(error) is not boto.HTTPClientError:
+        return error
+    inner: object = error.kwargs.get("error")
+    return inner if isinstance(inner, BaseException) else error
 
 
 def service_error(response: Mapping[str, Any]) -> ours.ServiceError:
@@ -156,7 +199,7 @@ def service_error(response: Mapping[str, Any]) -> ours.ServiceError:
     if found is None:
         found = ours.UnknownServiceError
         members["error_code"] = code
-    return found(message or None, members)
+    return found(message or f"{found().message} (HTTP {members.get('http_status')})", members)
 
 
 def stream_error(response: Mapping[str, Any]) -> ours.StreamError:
@@ -187,14 +230,13 @@ def s3_error(response: Mapping[str, Any]) -> ours.InferenceError:
 def _answer(response: Mapping[str, Any]) -> tuple[str, str, dict[str, Any]]:
     error = response.get("Error", {})
     metadata = response.get("ResponseMetadata", {})
-    headers = metadata.get("HTTPHeaders", {})
     found = {
         "http_status": metadata.get("HTTPStatusCode"),
         "request_id": metadata.get("RequestId"),
-        "retry_after": _seconds(headers.get("retry-after")),
+        "retry_after": _retry_after(metadata.get("HTTPHeaders", {})),
     }
     members = {name: value for name, value in found.items() if value is not None}
-    return str(error.get("Code", "")), str(error.get("Message", "")), members
+    return str(error.get("Code", "")), clean(str(error.get("Message", ""))), members
 
 
 def _model_error(response: Mapping[str, Any]) -> dict[str, Any]:
@@ -206,17 +248,25 @@ def _model_error(response: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _seconds(value: str | None) -> float | None:
-    """Read a Retry-After of seconds; its form with a date is not used by AWS."""
-    try:
-        return float(value) if value else None
-    except ValueError:
-        return None
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read the wait that the service asks for, in seconds.
+
+    AWS has a header of its own, in milliseconds. Retry-After's form with a date is not used there.
+    """
+    for name, unit in (("x-amz-retry-after", 1000.0), ("retry-after", 1.0)):
+        try:
+            return max(0.0, float(headers[name]) / unit)
+        except (KeyError, ValueError):
+            continue
+    return None
 
 
 def _text(error: BaseException) -> str:
-    return f"({type(error).__name__}: {error})"
+    return f"({type(error).__name__}: {clean(str(error))})"
 
 
-def _parser_class(error: BaseException) -> type[BaseException]:
-    return next(cls for cls in type(error).__mro__ if cls in TABLE)
+def clean(text: str) -> str:
+    """Return a foreign message without what is nobody's business, and no longer than ours."""
+    for pattern, kept in _SECRETS:
+        text = pattern.sub(kept, text)
+    return text[:TEXT_MAX]

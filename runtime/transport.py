@@ -3,6 +3,7 @@
 from typing import Any
 
 from .clients import ClientOptions, Clients
+from .exceptions import UnknownServiceError
 from .requests import InvokeEndpointAsyncRequest, InvokeEndpointRequest
 from .responses import InvokeEndpointAsyncResponse, InvokeEndpointResponse
 from .translation import translate
@@ -43,8 +44,10 @@ class BotoTransport:
         """Call InvokeEndpoint once.
 
         Raises:
-            InferenceError: whatever went wrong, as one of its classes.
+            InvalidRequest: the service would refuse it; nothing was sent.
+            InferenceError: whatever else went wrong, as one of its classes.
         """
+        request.validate()
         with translate():
             answer: Any = self._clients.runtime.invoke_endpoint(**request.parameters())
             return InvokeEndpointResponse(
@@ -60,15 +63,19 @@ class BotoTransport:
         """Call InvokeEndpointAsync once.
 
         Raises:
-            InferenceError: whatever went wrong, as one of its classes.
+            InvalidRequest: the service would refuse it; nothing was sent.
+            InferenceError: whatever else went wrong, as one of its classes.
         """
+        request.validate()
         with translate():
             answer: Any = self._clients.runtime.invoke_endpoint_async(**request.parameters())
-            return InvokeEndpointAsyncResponse(
-                output_location=answer["OutputLocation"],
-                inference_id=answer.get("InferenceId"),
-                failure_location=answer.get("FailureLocation"),
-            )
+        if "OutputLocation" not in answer:
+            raise UnknownServiceError("The answer to InvokeEndpointAsync has no OutputLocation.")
+        return InvokeEndpointAsyncResponse(
+            output_location=answer["OutputLocation"],
+            inference_id=answer.get("InferenceId"),
+            failure_location=answer.get("FailureLocation"),
+        )
 
     def describe_endpoint_kind(self, endpoint_name: str) -> str:
         """Return "async" or "realtime"; needs sagemaker:DescribeEndpoint.

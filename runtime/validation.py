@@ -15,7 +15,7 @@ from .exceptions import InvalidRequest, PayloadTooLarge, UnsupportedMember
 if TYPE_CHECKING:
     from botocore.model import Shape
 
-#: Members that came late, and the botocore that brought them.
+#: Members that came late, and a botocore that has them.
 BROUGHT_BY = {
     ("InvokeEndpointAsync", "Body"): "1.43.29",
     ("InvokeEndpointAsync", "Filename"): "1.42.55",
@@ -24,11 +24,26 @@ BROUGHT_BY = {
     ("InvokeEndpointWithResponseStream", "PrefixAwareId"): "1.43.127",
 }
 
-#: Bytes of an inline asynchronous payload; the model of every botocore that has Body says so.
-BODIES = {"InvokeEndpoint": "invoke_async", "InvokeEndpointWithResponseStream": "invoke_async"}
+#: What takes a payload that an operation does not.
+TAKES_MORE = {
+    "InvokeEndpoint": "invoke_async takes up to 1 GB",
+    "InvokeEndpointWithResponseStream": "invoke_async takes up to 1 GB",
+    "InvokeEndpointAsync": "InputLocation takes up to 1 GB, from S3",
+}
+
+#: Python's types for the model's.
+_TYPES: Mapping[str, type[str | bytes | int]] = {
+    "string": str,
+    "blob": bytes,
+    "integer": int,
+    "long": int,
+}
 
 #: What Java's regular expressions have and Python's lack. Print stands in brackets there.
 _JAVA = {r"\p{ASCII}": r"[\x00-\x7f]", r"\p{Print}": r"\x20-\x7e", r"\z": r"\Z"}
+
+#: Characters of a value that a message repeats.
+_SHOWN = 80
 
 
 def validate(operation: str, parameters: Mapping[str, Any]) -> None:
@@ -39,38 +54,31 @@ def validate(operation: str, parameters: Mapping[str, Any]) -> None:
         parameters: by the API's names.
 
     Raises:
-        UnsupportedMember, PayloadTooLarge, InvalidRequest: with every violation named.
+        UnsupportedMember: botocore does not have a member; names a version that has.
+        PayloadTooLarge: the body is too large, and nothing else is wrong.
+        InvalidRequest: anything else. Each of the three names every violation.
     """
-    _refuse_unsupported(operation, parameters)
-    violations = [
-        f"{name}: {what}"
-        for name, value in parameters.items()
-        for what in _violations(_shape(operation, name), value)
-    ]
-    violations.extend(_together(operation, parameters))
+    unsupported = sorted(set(parameters) - service.members(operation))
+    violations = [f"{name}: {_lacking(operation, name)}" for name in unsupported]
+    for name in parameters.keys() - set(unsupported):
+        violations += [f"{name}: {what}" for what in _violations(operation, name, parameters[name])]
+    violations += _together(operation, parameters)
     if not violations:
         return
-    too_large = all(v.startswith("Body:") and "at most" in v for v in violations)
-    error = PayloadTooLarge if too_large else InvalidRequest
-    hint = "; use invoke_async, which takes up to 1 GB" if too_large and operation in BODIES else ""
-    text = f"{operation} refused before sending: {'; '.join(violations)}{hint}."
-    raise error(text, {"violations": violations})
+    error = InvalidRequest
+    if unsupported:
+        error = UnsupportedMember
+    elif len(violations) == 1 and violations[0].endswith(TAKES_MORE[operation]):
+        error = PayloadTooLarge
+    text = f"{operation} refused before sending: {'; '.join(sorted(violations))}."
+    raise error(text, {"violations": sorted(violations)})
 
 
-def _refuse_unsupported(operation: str, parameters: Mapping[str, Any]) -> None:
-    missing = sorted(set(parameters) - service.members(operation))
-    if not missing:
-        return
+def _lacking(operation: str, name: str) -> str:
     import botocore  # noqa: PLC0415
 
-    needs = [
-        f"{name} (botocore {BROUGHT_BY.get((operation, name), 'newer than this')})"
-        for name in missing
-    ]
-    raise UnsupportedMember(
-        f"botocore {botocore.__version__} cannot send {operation}'s {', '.join(needs)}.",
-        {"violations": missing},
-    )
+    brought = BROUGHT_BY.get((operation, name), "a newer one")
+    return f"botocore {botocore.__version__} does not have it, {brought} has"
 
 
 @cache
@@ -80,32 +88,40 @@ def _shape(operation: str, name: str) -> "Shape":
     return found
 
 
-def _violations(shape: "Shape", value: Any) -> Iterator[str]:
-    limits = shape.metadata
-    if isinstance(value, bool) or not isinstance(value, str | bytes | int):
-        yield f"is {type(value).__name__}, expected {shape.type_name}"
+def _violations(operation: str, name: str, value: Any) -> Iterator[str]:
+    shape = _shape(operation, name)
+    expected = _TYPES[shape.type_name]
+    if not isinstance(value, expected) or isinstance(value, bool):
+        yield f"is {type(value).__name__}, expected {expected.__name__}"
         return
-    if isinstance(value, int) is not (shape.type_name in {"integer", "long"}):
-        yield f"is {type(value).__name__}, expected {shape.type_name}"
-        return
-    yield from _bounds(limits, value)
+    for what in _bounds(shape, value):
+        more = name == "Body" and "at most" in what
+        yield f"{what}; {TAKES_MORE[operation]}" if more else what
     if isinstance(value, str):
-        header = shape.serialization.get("location") == "header"
-        if header and not (value.isascii() and value.isprintable()):
-            yield "has characters that are not printable ASCII"
-        pattern = limits.get("pattern")
-        if pattern and not _compiled(pattern).fullmatch(value):
-            yield f"{value[:80]!r} does not match {pattern}"
+        yield from _characters(shape, value)
 
 
-def _bounds(limits: Mapping[str, Any], value: str | bytes | int) -> Iterator[str]:
-    size = value if isinstance(value, int) else len(value)
-    unit = {int: "", str: " characters", bytes: " bytes"}[type(value)]
-    least, most = limits.get("min"), limits.get("max")
+def _bounds(shape: "Shape", value: str | bytes | int) -> Iterator[str]:
+    if isinstance(value, int):
+        size, is_size = value, f"is {value:,}"
+    else:
+        size = len(value)
+        is_size = f"has {size:,} {'bytes' if isinstance(value, bytes) else 'characters'}"
+    least, most = shape.metadata.get("min"), shape.metadata.get("max")
     if least is not None and size < int(least):
-        yield f"has {size:,}{unit}, at least {int(least):,}"
+        yield f"{is_size}, at least {int(least):,}"
     if most is not None and size > int(most):
-        yield f"has {size:,}{unit}, at most {int(most):,}"
+        yield f"{is_size}, at most {int(most):,}"
+
+
+def _characters(shape: "Shape", value: str) -> Iterator[str]:
+    header = shape.serialization.get("location") == "header"
+    if header and not (value.isascii() and value.isprintable()):
+        yield "has characters that are not printable ASCII"
+    pattern = shape.metadata.get("pattern")
+    if pattern and not _compiled(pattern).fullmatch(value):
+        shown = "" if shape.metadata.get("sensitive") else f"{value[:_SHOWN]!r} "
+        yield f"{shown}does not match {pattern}"
 
 
 @cache

@@ -31,7 +31,8 @@ class Value:
         """Read what `to_json` wrote.
 
         Raises:
-            InvalidRequest: it is another operation's, or has members that this one lacks.
+            InvalidRequest: it is another operation's, has members that this one lacks, lacks one
+                that this one needs, or has a body that is none.
         """
         members = dict(values)
         operation = members.pop("operation", cls.operation)
@@ -40,6 +41,9 @@ class Value:
         if operation != cls.operation or unknown:
             wrong = f"members {', '.join(unknown)}" if unknown else f"operation {operation}"
             raise InvalidRequest(f"{cls.operation} does not have {wrong}.")
-        if isinstance(members.get("body"), Mapping):
-            members["body"] = jsonbytes.from_json(members["body"])
-        return cls(**members)
+        try:
+            if members.get("body") is not None:
+                members["body"] = jsonbytes.from_json(members["body"])
+            return cls(**members)
+        except (TypeError, ValueError) as error:
+            raise InvalidRequest(f"{cls.operation}'s JSON form is not whole: {error}") from error
