@@ -3,8 +3,13 @@
 from typing import Any
 
 from .clients import ClientOptions, Clients
-from .requests import InvokeEndpointAsyncRequest, InvokeEndpointRequest
+from .requests import (
+    InvokeEndpointAsyncRequest,
+    InvokeEndpointRequest,
+    InvokeEndpointWithResponseStreamRequest,
+)
 from .responses import InvokeEndpointAsyncResponse, InvokeEndpointResponse
+from .streaming import UNLIMITED, ResponseStream, StreamDeadlines
 from .translation import translate
 
 
@@ -65,6 +70,19 @@ class BotoTransport:
                 inference_id=answer.get("InferenceId"),
                 failure_location=answer.get("FailureLocation"),
             )
+
+    def stream(
+        self,
+        request: InvokeEndpointWithResponseStreamRequest,
+        deadlines: StreamDeadlines = UNLIMITED,
+    ) -> ResponseStream:
+        """Prepare one call of InvokeEndpointWithResponseStream; entering the stream makes it."""
+
+        def call() -> Any:
+            parameters = request.parameters()
+            return self._clients.runtime.invoke_endpoint_with_response_stream(**parameters)
+
+        return ResponseStream(call, deadlines)
 
     def describe_endpoint_kind(self, endpoint_name: str) -> str:
         """Return "async" or "realtime"; needs sagemaker:DescribeEndpoint.
