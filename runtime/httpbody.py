@@ -9,6 +9,8 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
+from urllib3.exceptions import ProtocolError, SSLError
+
 #: Bytes read at most at a time.
 READ = 64 * 1024
 
@@ -35,10 +37,11 @@ class HttpBody:
         Raises:
             urllib3.exceptions.HTTPError: the body ended before its end, or nothing came in time.
         """
-        if self._blocks is not None:
-            return next(self._blocks, b"")
-        data: bytes = self._raw.read1(READ, decode_content=False)
-        return data
+        try:
+            return self._read()
+        except SSLError as error:
+            # Before a body this means that nothing was sent; here it does not.
+            raise ProtocolError(f"The connection broke: {error}", error) from error
 
     def shutdown(self) -> None:
         """End a read that another thread waits in; what it sees is a connection that ended.
@@ -56,6 +59,12 @@ class HttpBody:
         """Give the connection back: for the next request if the body was read, else closed."""
         self._raw.close()
         self._raw.release_conn()
+
+    def _read(self) -> bytes:
+        if self._blocks is not None:
+            return next(self._blocks, b"")
+        data: bytes = self._raw.read1(READ, decode_content=False)
+        return data
 
 
 def _socket(raw: Any) -> socket.socket:
