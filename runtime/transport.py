@@ -3,13 +3,14 @@
 from typing import Any
 
 from .clients import ClientOptions, Clients
+from .deadlines import UNLIMITED, StreamDeadlines
 from .requests import (
     InvokeEndpointAsyncRequest,
     InvokeEndpointRequest,
     InvokeEndpointWithResponseStreamRequest,
 )
 from .responses import InvokeEndpointAsyncResponse, InvokeEndpointResponse
-from .streaming import UNLIMITED, ResponseStream, StreamDeadlines
+from .streaming import ResponseStream
 from .translation import translate
 
 
@@ -76,7 +77,12 @@ class BotoTransport:
         request: InvokeEndpointWithResponseStreamRequest,
         deadlines: StreamDeadlines = UNLIMITED,
     ) -> ResponseStream:
-        """Prepare one call of InvokeEndpointWithResponseStream; entering the stream makes it."""
+        """Prepare one call of InvokeEndpointWithResponseStream; entering the stream makes it.
+
+        Args:
+            request: what to call.
+            deadlines: how long the stream may take.
+        """
 
         def call() -> Any:
             parameters = request.parameters()

@@ -24,7 +24,8 @@ from celery_sagemaker.runtime import (
     exceptions,
     streaming,
 )
-from celery_sagemaker.runtime.streaming import ResponseStream, StreamDeadlines
+from celery_sagemaker.runtime.deadlines import UNLIMITED, StreamDeadlines
+from celery_sagemaker.runtime.streaming import ResponseStream
 from celery_sagemaker.runtime.transport import BotoTransport
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -147,7 +148,7 @@ class Server:
         if self.failed:
             raise self.failed[0]
 
-    def open(self, deadlines: StreamDeadlines = streaming.UNLIMITED) -> ResponseStream:
+    def open(self, deadlines: StreamDeadlines = UNLIMITED) -> ResponseStream:
         """Prepare a call."""
         return self.transport.stream(REQUEST, deadlines)
 
