@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from zlib import crc32
 
-from .framing import Finish
+from .records import Finish
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from zlib import crc32
 import pytest
 from celery_sagemaker.runtime import exceptions, framing, tokens
 from celery_sagemaker.runtime.accounting import StreamSummary
+from celery_sagemaker.runtime.records import Finish, Framer, Record
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +25,7 @@ def cut(data: bytes, at: Iterable[int]) -> list[bytes]:
     return [data[a:b] for a, b in zip([0, *ends], [*ends, len(data)], strict=True)]
 
 
-def run(framer: framing.Framer, pieces: Iterable[bytes]) -> list[framing.Record]:
+def run(framer: Framer, pieces: Iterable[bytes]) -> list[Record]:
     """Feed pieces and end."""
     found = [record for piece in pieces for record in framer.feed(piece)]
     return [*found, *framer.flush()]
@@ -35,7 +36,7 @@ def records(name: str, *pieces: bytes) -> list[bytes]:
     return [record.data for record in run(framing.framing_for(None, name), pieces)]
 
 
-def finish(name: str, *pieces: bytes) -> framing.Finish:
+def finish(name: str, *pieces: bytes) -> Finish:
     """Whether a payload is known to be complete."""
     framer = framing.framing_for(None, name)
     run(framer, pieces)
@@ -240,7 +241,7 @@ def chunk(index: int, text: str, reason: str | None = None) -> bytes:
     ],
 )
 def test_only_the_payload_says_that_it_is_complete(
-    name: str, payload: bytes, expected: framing.Finish
+    name: str, payload: bytes, expected: Finish
 ) -> None:
     """By its terminal record, or by being one closed value; in one piece and byte by byte."""
     assert finish(name, payload) == expected
