@@ -28,7 +28,7 @@ class HttpBody:
         self._raw.enforce_content_length = True
         self._blocks: Iterator[bytes] | None = None
         if not hasattr(self._raw, "read1"):
-            # urllib3 before 2.1. Chunks come as they are sent; what is not chunked comes late.
+            # urllib3 before 2.2. Chunks come as they are sent; what is not chunked comes late.
             self._blocks = self._raw.stream(READ, decode_content=False)
 
     def read(self) -> bytes:
