@@ -101,12 +101,23 @@ DEFAULTS: Mapping[str, RetryPolicy] = MappingProxyType(
         "InternalStreamFailure": RetryPolicy(
             2, 1.0, 10.0, TRANSIENT, "the model ran, and a part of its output was read"
         ),
+        "UnknownStreamError": RetryPolicy(
+            2, 1.0, 10.0, TRANSIENT, "the model ran, and a part of its output was read"
+        ),
         "StreamTruncated": RetryPolicy(
             2, 1.0, 10.0, TRANSIENT, "the model ran, and a part of its output was read"
         ),
         "StreamChecksumMismatch": RetryPolicy(
             2, 1.0, 10.0, TRANSIENT, "the model ran, and a part of its output was read"
         ),
+        "StreamMalformed": RetryPolicy(
+            2, 1.0, 10.0, TRANSIENT, "the model ran, and a part of its output was read"
+        ),
+        "StreamTimeout": RetryPolicy(
+            2, 1.0, 10.0, TRANSIENT, "the model may have run, and was too slow for a deadline"
+        ),
+        "RecordTooLarge": _never("the model would write as long a record again"),
+        "StreamCancelled": _never("somebody asked for its end"),
         "ExpiredTokenException": RetryPolicy(
             4, 1.0, 10.0, FREE, "refused before the model; the role's next token is seconds away"
         ),

@@ -21,8 +21,13 @@ InferenceError
 ├─ StreamError                    a response stream broke after it began
 │  ├─ ModelStreamError
 │  ├─ InternalStreamFailure
+│  ├─ UnknownStreamError
 │  ├─ StreamTruncated
-│  └─ StreamChecksumMismatch
+│  ├─ StreamChecksumMismatch
+│  ├─ StreamMalformed
+│  ├─ RecordTooLarge
+│  ├─ StreamTimeout
+│  └─ StreamCancelled
 ├─ TransportError                 no answer came
 │  ├─ ConnectTimeout
 │  ├─ EndpointUnreachable
@@ -211,12 +216,32 @@ class InternalStreamFailure(StreamError):
     """SageMaker broke the stream."""
 
 
+class UnknownStreamError(StreamError):
+    """The stream ended with an error that is not in its model. Members: error_code."""
+
+
 class StreamTruncated(StreamError):
     """The stream ended within a message."""
 
 
 class StreamChecksumMismatch(StreamError):
     """A message of the stream was damaged on its way."""
+
+
+class StreamMalformed(StreamError):
+    """A message of the stream arrived whole and does not follow the encoding."""
+
+
+class RecordTooLarge(StreamError):
+    """A record of the stream is longer than was allowed. Members: limit (bytes)."""
+
+
+class StreamTimeout(StreamError):
+    """The stream passed a deadline. Members: deadline, seconds."""
+
+
+class StreamCancelled(StreamError):
+    """The stream was cancelled here before its end."""
 
 
 class TransportError(InferenceError):

@@ -3,9 +3,15 @@
 from typing import Any
 
 from .clients import ClientOptions, Clients
+from .deadlines import UNLIMITED, StreamDeadlines
 from .exceptions import UnknownServiceError
-from .requests import InvokeEndpointAsyncRequest, InvokeEndpointRequest
+from .requests import (
+    InvokeEndpointAsyncRequest,
+    InvokeEndpointRequest,
+    InvokeEndpointWithResponseStreamRequest,
+)
 from .responses import InvokeEndpointAsyncResponse, InvokeEndpointResponse
+from .streaming import ResponseStream
 from .translation import translate
 
 
@@ -76,6 +82,28 @@ class BotoTransport:
             inference_id=answer.get("InferenceId"),
             failure_location=answer.get("FailureLocation"),
         )
+
+    def stream(
+        self,
+        request: InvokeEndpointWithResponseStreamRequest,
+        deadlines: StreamDeadlines = UNLIMITED,
+    ) -> ResponseStream:
+        """Prepare one call of InvokeEndpointWithResponseStream; entering the stream makes it.
+
+        Args:
+            request: what to call.
+            deadlines: how long the stream may take.
+
+        Raises:
+            InvalidRequest: the service would refuse it; nothing was sent.
+        """
+        request.validate()
+
+        def call() -> Any:
+            parameters = request.parameters()
+            return self._clients.runtime.invoke_endpoint_with_response_stream(**parameters)
+
+        return ResponseStream(call, deadlines)
 
     def describe_endpoint_kind(self, endpoint_name: str) -> str:
         """Return "async" or "realtime"; needs sagemaker:DescribeEndpoint.
