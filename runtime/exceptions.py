@@ -217,7 +217,10 @@ class InternalStreamFailure(StreamError):
 
 
 class UnknownStreamError(StreamError):
-    """The stream ended with an error that is not in its model. Members: error_code."""
+    """The stream ended with an error that is not in its model.
+
+    Members: error_code.
+    """
 
 
 class StreamTruncated(StreamError):
@@ -233,11 +236,17 @@ class StreamMalformed(StreamError):
 
 
 class RecordTooLarge(StreamError):
-    """A record of the stream is longer than was allowed. Members: limit (bytes)."""
+    """A record of the stream is longer than was allowed.
+
+    Members: limit (bytes).
+    """
 
 
 class StreamTimeout(StreamError):
-    """The stream passed a deadline. Members: deadline, seconds."""
+    """The stream passed a deadline.
+
+    Members: deadline, seconds.
+    """
 
 
 class StreamCancelled(StreamError):
