@@ -52,10 +52,9 @@ class Inferences:
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    @property
-    def pending(self) -> int:
-        """How many are under way."""
-        return len(self._under_way)
+    async def join(self) -> None:
+        """Return when all that were taken have ended."""
+        await asyncio.gather(*self._under_way)
 
     async def _run(self, inference: Inference) -> None:
         try:
