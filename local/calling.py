@@ -1,6 +1,7 @@
 """Calls of containers in threads, with a time limit; their errors become the service's."""
 
 import logging
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class Caller:
             Refusal: ModelError, with the container's status, 500 if it broke, 0 if it took too
                 long.
         """
-        return await self._in_time(call, _whole)
+        return await self._in_time(call, _Work.whole)
 
     async def begun(self, call: Call) -> Answer:
         """Return what a container answered, its body unread.
@@ -63,7 +64,7 @@ class Caller:
         Raises:
             Refusal: as `whole`.
         """
-        return await self._in_time(call, _begun)
+        return await self._in_time(call, _Work.begun)
 
     async def parts(self, answer: Answer, seconds: float) -> AsyncGenerator[bytes, None]:
         """Read an answer's parts as they are made.
@@ -83,16 +84,20 @@ class Caller:
         finally:
             answer.close()
 
-    async def _in_time(self, call: Call, work: Callable[[Call], T]) -> T:
+    async def _in_time(self, call: Call, work: "Callable[[_Work], T]") -> T:
+        begun = _Work(call)
         try:
             with anyio.fail_after(call.seconds):
-                return await self._thread(partial(work, call))
+                return await self._thread(partial(work, begun))
         except TimeoutError as error:
+            begun.abandon()
             text = "Your invocation timed out while waiting for a response from container"
             raise model_error(call.endpoint, 0, text) from error
+        except BaseException:
+            begun.abandon()
+            raise
 
     async def _thread(self, work: Callable[[], T]) -> T:
-        # A thread cannot be stopped: what it returns after the time limit is dropped.
         return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
 
     @cached_property
@@ -100,27 +105,50 @@ class Caller:
         return CapacityLimiter(self._calls)
 
 
-def _whole(call: Call) -> tuple[Answer, bytes]:
-    answer = _begun(call)
-    return answer, _guarded(call, answer.body)
+class _Work:
+    """A call in its thread. A thread cannot be stopped, but what it reads from can be closed."""
 
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._lock = threading.Lock()
+        self._abandoned = False
+        self._answer: Answer | None = None
 
-def _begun(call: Call) -> Answer:
-    answer = _guarded(call, partial(call.container, call.body, call.headers, call.seconds))
-    if not answer.ok:
-        text = _guarded(call, answer.body).decode("utf-8", "replace")
-        raise model_error(call.endpoint, answer.status, text)
-    return answer
+    def begun(self) -> Answer:
+        """Call the container."""
+        call = self._call
+        answer = self._guarded(partial(call.container, call.body, call.headers, call.seconds))
+        with self._lock:
+            self._answer = answer
+            if self._abandoned:
+                answer.close()
+        if not answer.ok:
+            text = self._guarded(answer.body).decode("utf-8", "replace")
+            raise model_error(call.endpoint, answer.status, text)
+        return answer
 
+    def whole(self) -> tuple[Answer, bytes]:
+        """Call the container and read what it answers."""
+        answer = self.begun()
+        return answer, self._guarded(answer.body)
 
-def _guarded(call: Call, work: Callable[[], T]) -> T:
-    try:
-        return work()
-    except TimeoutError:
-        raise
-    except (OSError, HTTPException) as error:
-        raise model_error(call.endpoint, 500, repr(error)) from error
-    except Exception as error:
-        # A function that raises is a container whose server answers 500.
-        LOG.exception("The container of %s failed", call.endpoint)
-        raise model_error(call.endpoint, 500, repr(error)) from error
+    def abandon(self) -> None:
+        """Close what the container answered, or will answer."""
+        with self._lock:
+            self._abandoned = True
+            if self._answer:
+                self._answer.close()
+
+    def _guarded(self, work: Callable[[], T]) -> T:
+        endpoint = self._call.endpoint
+        try:
+            return work()
+        except TimeoutError:
+            raise
+        except (OSError, HTTPException) as error:
+            raise model_error(endpoint, 500, repr(error)) from error
+        except Exception as error:
+            if not self._abandoned:
+                # A function that raises is a container whose server answers 500.
+                LOG.exception("The container of %s failed", endpoint)
+            raise model_error(endpoint, 500, repr(error)) from error

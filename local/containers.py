@@ -125,8 +125,15 @@ class HttpContainer:
             raise
         handed = {k.lower(): v for k, v in response.getheaders() if k.lower().startswith(PREFIX)}
         content_type = response.getheader("Content-Type", "application/octet-stream")
+
+        def close() -> None:
+            # Wakes a thread that reads; closing alone would wait for it.
+            _shut(stream)
+            response.close()
+            connection.close()
+
         parts = _read(connection, response)
-        return Answer(response.status, content_type, parts, handed, lambda: _shut(stream))
+        return Answer(response.status, content_type, parts, handed, close)
 
     def ping(self) -> bool:
         """Whether `GET /ping` answers 200."""
