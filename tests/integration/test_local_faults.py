@@ -103,7 +103,8 @@ def test_model_errors(url: str, status: int) -> None:
     for operation in ("invoke_endpoint", "invoke_endpoint_with_response_stream"):
         with pytest.raises(ClientError) as caught:
             getattr(client(url), operation)(EndpointName="e", Body=b"x")
-        assert caught.value.response["OriginalStatusCode"] == status
+        response: Any = caught.value.response
+        assert response["OriginalStatusCode"] == status
     client(url).invoke_endpoint_async(EndpointName="e", Body=b"x")
     counts = admin(url, "counts")["e"]
     assert counts["InvokeEndpoint"] == {f"ModelError:{status}": 1}

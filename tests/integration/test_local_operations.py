@@ -50,6 +50,12 @@ def client(url: str, **options: Any) -> "SageMakerRuntimeClient":
     )
 
 
+def original_status(error: ClientError) -> Any:
+    """ModelError's OriginalStatusCode, which botocore puts beside the error."""
+    response: Any = error.response
+    return response["OriginalStatusCode"]
+
+
 class Container(BaseHTTPRequestHandler):
     """SageMaker's container contract: answers what the test said, notes what it was asked."""
 
@@ -315,12 +321,17 @@ def test_a_container_that_takes_too_long_has_status_0(
 ) -> None:
     """And it is given up, not waited for."""
     release = threading.Event()
-    container.handle = lambda handler, body: release.wait(30) and handler._answer(200, {}, body)
+
+    def handle(handler: Container, body: bytes) -> None:
+        release.wait(30)
+        handler._answer(200, {}, body)
+
+    container.handle = handle
     call = getattr(client(start(target=container.url, container_timeout=0.2)), operation)
     with pytest.raises(ClientError) as caught:
         call(EndpointName="e", Body=b"x")
     release.set()
-    assert caught.value.response["OriginalStatusCode"] == 0
+    assert original_status(caught.value) == 0
 
 
 def test_a_container_that_trickles_has_no_more_time(start: Start, container: Server) -> None:
@@ -339,7 +350,7 @@ def test_a_container_that_trickles_has_no_more_time(start: Start, container: Ser
     with pytest.raises(ClientError) as caught:
         sagemaker.invoke_endpoint(EndpointName="e", Body=b"x")
     given_up.set()
-    assert caught.value.response["OriginalStatusCode"] == 0
+    assert original_status(caught.value) == 0
 
 
 def test_a_container_that_breaks_off_is_a_model_error(start: Start, container: Server) -> None:
@@ -356,7 +367,7 @@ def test_a_container_that_breaks_off_is_a_model_error(start: Start, container: S
     sagemaker = client(start(target=container.url))
     with pytest.raises(ClientError, match="IncompleteRead") as caught:
         sagemaker.invoke_endpoint(EndpointName="e", Body=b"x")
-    assert caught.value.response["OriginalStatusCode"] == 500
+    assert original_status(caught.value) == 500
     stream = sagemaker.invoke_endpoint_with_response_stream(EndpointName="e", Body=b"x")["Body"]
     with closing(stream), pytest.raises(ClientError, match="ModelStreamError"):
         list(stream)
@@ -366,14 +377,14 @@ def test_no_container_is_a_model_error(start: Start) -> None:
     """Nobody listens there: status 500, with the reason."""
     with pytest.raises(ClientError, match="ConnectionRefusedError") as caught:
         client(start(target="http://127.0.0.1:1")).invoke_endpoint(EndpointName="e", Body=b"x")
-    assert caught.value.response["OriginalStatusCode"] == 500
+    assert original_status(caught.value) == 500
 
 
 def test_a_function_that_raises_is_a_model_error(start: Start) -> None:
     """Status 500, as a container's server would answer; `json.loads` takes no second argument."""
     with pytest.raises(ClientError, match="TypeError") as caught:
         client(start(target="json:loads")).invoke_endpoint(EndpointName="e", Body=b"x")
-    assert caught.value.response["OriginalStatusCode"] == 500
+    assert original_status(caught.value) == 500
 
 
 def test_bodies_of_6_mb_pass_and_larger_ones_do_not(start: Start) -> None:
@@ -384,11 +395,12 @@ def test_bodies_of_6_mb_pass_and_larger_ones_do_not(start: Start) -> None:
     stream = sagemaker.invoke_endpoint_with_response_stream(EndpointName="e", Body=body)["Body"]
     assert b"".join(event["PayloadPart"]["Bytes"] for event in stream) == body
     sagemaker.invoke_endpoint_async(EndpointName="e", Body=bytes(128_000))
-    for call, size in [
+    calls: list[tuple[Callable[..., Any], int]] = [
         (sagemaker.invoke_endpoint, 6_291_457),
         (sagemaker.invoke_endpoint_with_response_stream, 6_291_457),
         (sagemaker.invoke_endpoint_async, 128_001),
-    ]:
+    ]
+    for call, size in calls:
         with pytest.raises(ClientError) as caught:
             call(EndpointName="e", Body=bytes(size))
         assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 413
@@ -468,7 +480,7 @@ def test_describe_endpoint(start: Start, container: Server) -> None:
         "aws_secret_access_key": "any",
     }
     sagemaker = boto3.client("sagemaker", **options)
-    found = sagemaker.describe_endpoint(EndpointName="e")
+    found: Any = sagemaker.describe_endpoint(EndpointName="e")
     assert (found["EndpointStatus"], found["AsyncInferenceConfig"]) == ("InService", {})
     assert container.asked == [("/ping", {}, b"")]
     container.well = False

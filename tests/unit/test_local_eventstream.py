@@ -1,6 +1,7 @@
 """The event stream's encoding, with botocore as the other side."""
 
 import json
+from typing import Any
 
 import pytest
 from botocore.eventstream import ChecksumMismatch, EventStreamBuffer, EventStreamMessage
@@ -71,7 +72,7 @@ def test_botocore_decodes_every_message(
     for cut in range(len(message) * 2):
         buffer = EventStreamBuffer()
         buffer.add_data((message * 2)[:cut])
-        found = list(buffer)
+        found: list[Any] = list(buffer)
         buffer.add_data((message * 2)[cut:])
         found += list(buffer)
         assert [(m.headers, m.payload) for m in found] == [(headers, payload)] * 2
