@@ -19,8 +19,10 @@ from .refusals import model_error
 #: one instance (MaxConcurrentInvocationsPerInstance) is 1,000. Latency takes no thread.
 CALLS = 1_000
 
-#: The same for asynchronous calls: they have a queue, and 10,000 of them may be due at once.
-ASYNC_CALLS = 64
+#: The same for asynchronous calls: they have a queue, and 10,000 of them may be due at once. That
+#: many new connections would be reset by a container with a short backlog; Python's own servers
+#: let five wait.
+ASYNC_CALLS = 8
 
 LOG = logging.getLogger(__name__)
 
