@@ -17,6 +17,9 @@ HANDED_ON = {
     "SessionId": PREFIX + "session-id",
 }
 
+#: Bytes of an inline asynchronous body.
+ASYNC_INLINE = 128_000
+
 Members = Mapping[str, str | int]
 
 
@@ -44,10 +47,12 @@ def check(operation: str, endpoint: str, members: Members, body: bytes) -> None:
     Raises:
         Refusal: ValidationError, or RequestEntityTooLarge (413) for the body.
     """
-    given = {"EndpointName": endpoint, **members}
+    given: dict[str, str | int | bytes] = {"EndpointName": endpoint, **members}
     # On the wire, an asynchronous call without a body has an empty one.
     if body or operation != "InvokeEndpointAsync":
-        given["Body"] = body  # type: ignore[assignment]
+        given["Body"] = body
+    if "Body" in given and "Body" not in service.members(operation):
+        _inline_before_botocore(given)
     try:
         validation.validate(operation, given)
     except exceptions.PayloadTooLarge as error:
@@ -59,3 +64,13 @@ def check(operation: str, endpoint: str, members: Members, body: bytes) -> None:
 def for_container(members: Members) -> dict[str, str]:
     """Return the headers of the call to the container."""
     return {header: str(members[name]) for name, header in HANDED_ON.items() if name in members}
+
+
+def _inline_before_botocore(given: dict[str, str | int | bytes]) -> None:
+    """Check an inline asynchronous body where the installed botocore has none; the service has."""
+    body = given.pop("Body")
+    if "InputLocation" in given:
+        raise Refusal("ValidationError", "Body, InputLocation: exactly one of them.")
+    if isinstance(body, bytes) and len(body) > ASYNC_INLINE:
+        raise Refusal("RequestEntityTooLarge", f"Body: {len(body):,} bytes are too many.")
+    given["InputLocation"] = "s3://in/body"

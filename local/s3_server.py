@@ -44,7 +44,8 @@ def main(descriptor: int) -> None:
     os.environ["MOTO_PORT"] = str(port)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     app = moto.DomainDispatcherApplication(moto.create_backend_app)
-    handler = moto.MotoRequestHandler
+    # Newer versions of moto read some headers in a handler of their own.
+    handler = getattr(moto, "MotoRequestHandler", None)
     make_server(
         HOST, port, app, threaded=True, request_handler=handler, fd=descriptor
     ).serve_forever()

@@ -16,7 +16,12 @@ from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutE
 from celery_sagemaker.local import behaviours, refusals, serving
 from celery_sagemaker.local.endpoint import Emulator
 from celery_sagemaker.runtime.exceptions import InferenceError
+from celery_sagemaker.runtime.service import async_body_supported
 from celery_sagemaker.runtime.translation import translate
+
+#: The payload of each operation; older botocores have no inline one for the second.
+INLINE = {"Body": b"x"}
+ASYNC = INLINE if async_body_supported() else {"InputLocation": "s3://bucket/in"}
 
 OPERATIONS = {
     "invoke_endpoint": "invocations",
@@ -73,8 +78,9 @@ def raw(url: str, path: str) -> socket.socket:
 def test_errors_of_the_service(url: str, name: str, operation: str) -> None:
     """Botocore finds the code and the status, and so does our translation."""
     behave(url, errors={name: 1})
+    payload = ASYNC if operation == "invoke_endpoint_async" else INLINE
     with pytest.raises(ClientError) as caught:
-        getattr(client(url), operation)(EndpointName="e", Body=b"x")
+        getattr(client(url), operation)(EndpointName="e", **payload)
     response: Any = caught.value.response
     assert response["Error"]["Code"] == name
     assert response["Error"]["Message"]
@@ -105,7 +111,7 @@ def test_model_errors(url: str, status: int) -> None:
             getattr(client(url), operation)(EndpointName="e", Body=b"x")
         response: Any = caught.value.response
         assert response["OriginalStatusCode"] == status
-    client(url).invoke_endpoint_async(EndpointName="e", Body=b"x")
+    client(url).invoke_endpoint_async(EndpointName="e", **ASYNC)
     counts = admin(url, "counts")["e"]
     assert counts["InvokeEndpoint"] == {f"ModelError:{status}": 1}
     assert counts["InvokeEndpointAsync"] == {"202": 1}
@@ -160,7 +166,7 @@ def test_a_cold_start_and_its_end(url: str) -> None:
     behave(url, cold_start=3_600)
     with pytest.raises(ClientError, match="ModelNotReadyException"):
         client(url).invoke_endpoint(EndpointName="e", Body=b"x")
-    client(url).invoke_endpoint_async(EndpointName="e", Body=b"x")
+    client(url).invoke_endpoint_async(EndpointName="e", **ASYNC)
     admin(url, "endpoints/e", "PATCH", {"cold_start": 0})
     client(url).invoke_endpoint(EndpointName="e", Body=b"x")
 
