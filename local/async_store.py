@@ -1,15 +1,23 @@
-"""Asynchronous inferences: taken now, answered on S3 later."""
+"""Inputs and answers of asynchronous inferences, on S3."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from .containers import Container
+from anyio import CapacityLimiter, to_thread
+
+from ..runtime.clients import ClientOptions, Clients
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
+
+#: Requests at once, each in a thread; others wait. moto answers no faster with more.
+REQUESTS = 16
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,37 +39,42 @@ def locate(bucket: str, extension: str | None, name: str) -> Locations:
 class AsyncStore:
     """Reads inputs from S3 and writes answers there, with the credentials of the environment."""
 
-    @cached_property
-    def _s3(self) -> "S3Client":
-        import boto3  # noqa: PLC0415 - loaded when the first asynchronous call comes
+    async def read(self, location: str) -> bytes:
+        """Fetch an input.
 
-        return boto3.client("s3")
-
-    def read(self, location: str) -> bytes:
-        """Fetch an input."""
+        Raises:
+            botocore.exceptions.ClientError: there is none, or S3 refuses.
+        """
         bucket, key = _split(location)
-        return self._s3.get_object(Bucket=bucket, Key=key)["Body"].read()
 
-    def write(self, location: str, body: bytes, content_type: str) -> None:
-        """Write an answer."""
+        def get() -> bytes:
+            return self._s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+
+        return await self._thread(get)
+
+    async def write(self, location: str, body: bytes, content_type: str) -> None:
+        """Write an output."""
         bucket, key = _split(location)
-        self._s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
+        await self._thread(
+            lambda: self._s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
+        )
 
-    def answer(
-        self, container: Container, body: bytes, headers: dict[str, str], locations: Locations
-    ) -> None:
-        """Call the model, and write its output or its failure."""
-        answer = container(body, headers)
-        content = answer.body()
-        if answer.status == 200:  # noqa: PLR2004 - OK
-            self.write(locations.output, content, answer.content_type)
-        else:
-            self.fail(locations, f"Received error ({answer.status}) from model.")
-
-    def fail(self, locations: Locations, reason: str) -> None:
+    async def fail(self, locations: Locations, reason: str) -> None:
         """Write a failure object; its form is not documented by AWS."""
         content = json.dumps({"error": reason}).encode()
-        self.write(locations.failure, content, "application/json")
+        await self.write(locations.failure, content, "application/json")
+
+    async def _thread(self, work: Callable[[], T]) -> T:
+        return await to_thread.run_sync(work, limiter=self._limiter)
+
+    @cached_property
+    def _limiter(self) -> CapacityLimiter:
+        return CapacityLimiter(REQUESTS)
+
+    @cached_property
+    def _s3(self) -> "S3Client":
+        # Loaded when the first asynchronous answer is due.
+        return Clients(ClientOptions(max_connections=REQUESTS)).s3
 
 
 def _split(location: str) -> tuple[str, str]:

@@ -11,58 +11,75 @@ from .behaviours import Behaviour, Latency
 class Fate:
     """What one call meets."""
 
-    seconds: float = 0.0
     error: str | None = None
     """An error's name, `hang` or `reset`; None: the model is called."""
     failure: bool = False
     missing: bool = False
+    stream_fault: bool = False
+    seconds: float = 0.0
+    """Latency."""
     delay: float = 0.0
+    """Seconds until an asynchronous call's container is called."""
 
 
 class Faults:
-    """The fates of one endpoint's calls, in order."""
+    """The fates of one endpoint's calls, in order.
+
+    Calls that are throttled or come too early have no number: the n-th of the others meets the
+    same whatever was refused before it.
+    """
 
     def __init__(self, behaviour: Behaviour) -> None:
         self.behaviour = behaviour
         self._calls = 0
         self._first_call: float | None = None
-        self._recent: deque[float] = deque()
+        self._admitted: deque[float] = deque()
 
-    def next(self, now: float) -> Fate:
-        """Decide the next call's fate; `now` is monotonic seconds."""
-        if self._first_call is None:
-            self._first_call = now
-        if now - self._first_call < self.behaviour.cold_start:
+    def next(self, now: float, *, queued: bool = False) -> Fate:
+        """Decide the next call's fate.
+
+        Args:
+            now: monotonic seconds.
+            queued: the call is asynchronous, and can wait for a cold start.
+        """
+        cold = self._cold(now)
+        if cold > 0 and not queued:
             return Fate(error="ModelNotReadyException")
         if self._throttled(now):
             return Fate(error="ThrottlingException")
-        draw = random.Random(f"{self.behaviour.seed}:{self._calls}")
+        behaviour = self.behaviour
+        draw = random.Random(f"{behaviour.seed}:{self._calls}")
         self._calls += 1
         return Fate(
-            error=self._error(draw),
-            seconds=seconds(self.behaviour.latency, draw),
-            failure=draw.random() < self.behaviour.failure_rate,
-            missing=draw.random() < self.behaviour.missing_rate,
-            delay=seconds(self.behaviour.delay, draw),
+            error=_error(behaviour.errors, draw),
+            failure=draw.random() < behaviour.failure_rate,
+            missing=draw.random() < behaviour.missing_rate,
+            stream_fault=draw.random() < behaviour.stream.rate,
+            seconds=seconds(behaviour.latency, draw),
+            delay=cold + seconds(behaviour.delay, draw),
         )
 
+    def _cold(self, now: float) -> float:
+        if self._first_call is None:
+            self._first_call = now
+        return max(0.0, self._first_call + self.behaviour.cold_start - now)
+
     def _throttled(self, now: float) -> bool:
-        if self.behaviour.throttle is None:
+        rate = self.behaviour.throttle
+        if rate is None:
             return False
-        while self._recent and now - self._recent[0] >= 1.0:
-            self._recent.popleft()
-        if len(self._recent) >= self.behaviour.throttle:
+        # Below one a second, the window is as long as one call takes.
+        window = max(1.0, 1.0 / rate)
+        while self._admitted and now - self._admitted[0] >= window:
+            self._admitted.popleft()
+        if len(self._admitted) + 1 > rate * window + _ROUNDING:
             return True
-        self._recent.append(now)
+        self._admitted.append(now)
         return False
 
-    def _error(self, draw: random.Random) -> str | None:
-        point = draw.random()
-        for name, rate in self.behaviour.errors.items():
-            point -= rate
-            if point < 0:
-                return name
-        return None
+
+#: Slack for a rate times its window, in floating point.
+_ROUNDING = 1e-9
 
 
 def seconds(latency: Latency, draw: random.Random) -> float:
@@ -72,3 +89,12 @@ def seconds(latency: Latency, draw: random.Random) -> float:
     if latency.lognormal is not None:
         return draw.lognormvariate(*latency.lognormal)
     return latency.fixed
+
+
+def _error(errors: dict[str, float], draw: random.Random) -> str | None:
+    point = draw.random()
+    for name, rate in errors.items():
+        point -= rate
+        if point < 0:
+            return name
+    return None

