@@ -94,8 +94,6 @@ class Reader:
         before, events = self.cursor, list[Event]()
         self._framing = found.meta.framing
         for frame in found.frames:
-            if self.done or frame.cursor <= self.cursor:
-                continue
             if not self._follows(frame):
                 self._fail(StreamGap(f"{frame.cursor} comes after {self.cursor}", self.cursor))
                 break
