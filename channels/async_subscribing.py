@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from . import async_server
 from .cursor import Cursor
@@ -22,7 +22,7 @@ def asubscribe(
     cursor: str | Cursor = "earliest",
     options: ChannelOptions | None = None,
     to_text: TextOf = text_of,
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event, None]:
     """Follow a stream; arguments, events and errors are those of `subscribe`.
 
     All streams that an event loop follows on one server share one pub/sub connection. Close the
@@ -40,7 +40,7 @@ async def _follow(
     at: Cursor,
     options: ChannelOptions,
     to_text: TextOf,
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event, None]:
     inbox = AsyncInbox(options.inbox)
     reader = Reader(at, options, time.monotonic(), to_text)
     with await source.listen(keys.live, inbox.put) as line:

@@ -1,7 +1,7 @@
 """Follow a stream from ordinary code: a generator."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from . import server
 from .cursor import Cursor
@@ -23,7 +23,7 @@ def subscribe(
     cursor: str | Cursor = "earliest",
     options: ChannelOptions | None = None,
     to_text: TextOf = text_of,
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Follow a stream: every record once and in order, from the cursor to the end.
 
     All streams that a process follows on one server share one pub/sub connection; a slow reader
@@ -58,7 +58,7 @@ def subscribe(
 
 def _follow(
     source: server.Server, keys: Keys, at: Cursor, options: ChannelOptions, to_text: TextOf
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     inbox = Inbox(options.inbox)
     reader = Reader(at, options, time.monotonic(), to_text)
     with source.listen(keys.live, inbox.put) as line:
