@@ -81,6 +81,7 @@ class AsyncHub:
         self._renew, used = False, now()
         try:
             while not self._renew and now() < used + LINGER:
+                _heed_cancellation()
                 await self._step(pubsub)
                 if self._register:
                     used = now()
@@ -103,3 +104,10 @@ class AsyncHub:
             self._register.dispatch(message)
         elif not told:
             await asyncio.sleep(POLL)
+
+
+def _heed_cancellation() -> None:
+    """End a cancelled task: a read whose time is up just then swallows the CancelledError."""
+    task = asyncio.current_task()
+    if task and task.cancelling():
+        raise asyncio.CancelledError
