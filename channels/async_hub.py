@@ -65,7 +65,8 @@ class AsyncHub:
         try:
             await self._serve()
         except (RedisError, OSError) as error:
-            logger.warning("the channels' pub/sub connection broke: %s", error)
+            if self._register:
+                logger.warning("the channels' pub/sub connection broke: %s", error)
             await asyncio.sleep(RECONNECT)
             await self._recover()
 

@@ -66,7 +66,8 @@ class Hub:
             try:
                 self._serve()
             except (RedisError, OSError) as error:
-                logger.warning("the channels' pub/sub connection broke: %s", error)
+                if self._register:
+                    logger.warning("the channels' pub/sub connection broke: %s", error)
                 time.sleep(RECONNECT)
                 self._recover()
 
