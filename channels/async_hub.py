@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError
 
 from .hub import LINGER, POLL, RECONNECT
 from .register import Register, Sink
+from .scripts import TROUBLE
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class AsyncHub:
     async def _try(self) -> None:
         try:
             await self._serve()
-        except (RedisError, OSError) as error:
+        except TROUBLE as error:
             if self._register:
                 logger.warning("the channels' pub/sub connection broke: %s", error)
             await asyncio.sleep(RECONNECT)
@@ -72,7 +72,7 @@ class AsyncHub:
 
     async def _recover(self) -> None:
         # What can be done about it fails as long as the server is gone.
-        with suppress(RedisError, OSError):
+        with suppress(*TROUBLE):
             await self._lost()
 
     async def _serve(self) -> None:
@@ -88,7 +88,7 @@ class AsyncHub:
                     used = now()
         finally:
             # A broken connection may refuse even to be closed.
-            with suppress(RedisError, OSError):
+            with suppress(*TROUBLE):
                 await pubsub.aclose()
 
     async def _step(self, pubsub: PubSub) -> None:

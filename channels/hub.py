@@ -8,9 +8,9 @@ from contextlib import suppress
 from typing import Any
 
 from redis.client import PubSub
-from redis.exceptions import RedisError
 
 from .register import Register, Sink
+from .scripts import TROUBLE
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Hub:
         while not self._left():
             try:
                 self._serve()
-            except (RedisError, OSError) as error:
+            except TROUBLE as error:
                 if self._register:
                     logger.warning("the channels' pub/sub connection broke: %s", error)
                 time.sleep(RECONNECT)
@@ -73,7 +73,7 @@ class Hub:
 
     def _recover(self) -> None:
         # What can be done about it fails as long as the server is gone.
-        with suppress(RedisError, OSError):
+        with suppress(*TROUBLE):
             self._lost()
 
     def _left(self) -> bool:
@@ -96,7 +96,7 @@ class Hub:
                     used = time.monotonic()
         finally:
             # A broken connection may refuse even to be closed.
-            with suppress(RedisError, OSError):
+            with suppress(*TROUBLE):
                 pubsub.close()
 
     def _step(self, pubsub: PubSub) -> None:

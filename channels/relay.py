@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis.exceptions import RedisError
-
 from .exceptions import StaleProducer
 from .options import ChannelOptions
 from .outbox import Numbered, Outbox
+from .scripts import TROUBLE
 from .server import Server
 from .wire import Keys, Kind, to_json
 
@@ -103,7 +102,7 @@ class Relay:
         try:
             lease = milliseconds(self._options.lease)
             verdict, wish = self._call("beat", self._attempt, *self._times, lease)
-        except RedisError as error:
+        except TROUBLE as error:
             self._lost(error)
             return False
         self._heed(verdict)
@@ -113,7 +112,7 @@ class Relay:
         """Send what waits; whoever calls has `_sending`."""
         try:
             self._drain()
-        except RedisError as error:
+        except TROUBLE as error:
             self._lost(error)
         else:
             if self.away:
@@ -184,7 +183,7 @@ class Relay:
         payload = to_json({"code": code, "message": message, "retryable": False})
         self.terminal = Terminal(Kind.ERROR, payload)
 
-    def _lost(self, error: RedisError) -> None:
+    def _lost(self, error: Exception) -> None:
         if not self.away:
             logger.warning("stream %s waits for Redis: %s", self._keys.stream, error)
         self.away, self.next_try = True, time.monotonic() + RETRY

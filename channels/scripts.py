@@ -22,7 +22,11 @@ AWAY = (
     redis_errors.TimeoutError,
     redis_errors.ClusterDownError,
     redis_errors.MasterDownError,
+    redis_errors.RedisClusterException,
 )
+
+#: Whatever a client raises; a cluster's has an error that is none of the others.
+TROUBLE = (redis_errors.RedisError, redis_errors.RedisClusterException, OSError)
 
 #: Seconds between two looks at a server that is away.
 LOOK_AGAIN = 0.2
