@@ -3,13 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from redis.asyncio.client import PubSub
 
 from .hub import LINGER, POLL, RECONNECT
 from .register import Register, Sink
-from .scripts import TROUBLE
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +37,7 @@ class AsyncHub:
         self._register = Register()
         self._task: asyncio.Task[None] | None = None
         self._renew = False
+        self._broken = False
 
     def add(self, channel: str, sink: Sink) -> None:
         """Hand a channel's messages to a sink."""
@@ -64,20 +63,17 @@ class AsyncHub:
     async def _try(self) -> None:
         try:
             await self._serve()
-        except TROUBLE as error:
+        except Exception as error:  # noqa: BLE001 - a client that its owner closes raises all sorts
             if self._register:
-                logger.warning("the channels' pub/sub connection broke: %s", error)
+                logger.warning("the channels' pub/sub connection broke: %r", error)
+            self._broken = True
             await asyncio.sleep(RECONNECT)
-            await self._recover()
-
-    async def _recover(self) -> None:
-        # What can be done about it fails as long as the server is gone.
-        with suppress(*TROUBLE):
-            await self._lost()
 
     async def _serve(self) -> None:
         """Hand on messages until the connection breaks or was unused for a while."""
-        pubsub, now = self._connect(), asyncio.get_running_loop().time
+        if self._broken:
+            await self._lost()
+        pubsub, now, self._broken = self._connect(), asyncio.get_running_loop().time, False
         self._register.reset()
         self._renew, used = False, now()
         try:
@@ -87,9 +83,7 @@ class AsyncHub:
                 if self._register:
                     used = now()
         finally:
-            # A broken connection may refuse even to be closed.
-            with suppress(*TROUBLE):
-                await pubsub.aclose()
+            await pubsub.aclose()
 
     async def _step(self, pubsub: PubSub) -> None:
         changes, told = self._register.changes(), self._register.told

@@ -4,13 +4,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from redis.client import PubSub
 
 from .register import Register, Sink
-from .scripts import TROUBLE
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +41,7 @@ class Hub:
         self._register = Register()
         self._thread: threading.Thread | None = None
         self._renew = False
+        self._broken = False
 
     def add(self, channel: str, sink: Sink) -> None:
         """Hand a channel's messages to a sink; it is called in the hub's thread."""
@@ -65,16 +64,11 @@ class Hub:
         while not self._left():
             try:
                 self._serve()
-            except TROUBLE as error:
+            except Exception as error:  # noqa: BLE001 - a client that its owner closes raises all sorts
                 if self._register:
-                    logger.warning("the channels' pub/sub connection broke: %s", error)
+                    logger.warning("the channels' pub/sub connection broke: %r", error)
+                self._broken = True
                 time.sleep(RECONNECT)
-                self._recover()
-
-    def _recover(self) -> None:
-        # What can be done about it fails as long as the server is gone.
-        with suppress(*TROUBLE):
-            self._lost()
 
     def _left(self) -> bool:
         """Let the thread go if nobody listens."""
@@ -85,7 +79,9 @@ class Hub:
 
     def _serve(self) -> None:
         """Hand on messages until the connection breaks or was unused for a while."""
-        pubsub = self._connect()
+        if self._broken:
+            self._lost()
+        pubsub, self._broken = self._connect(), False
         with self._lock:
             self._register.reset()
         self._renew, used = False, time.monotonic()
@@ -95,9 +91,7 @@ class Hub:
                 if self._register:
                     used = time.monotonic()
         finally:
-            # A broken connection may refuse even to be closed.
-            with suppress(*TROUBLE):
-                pubsub.close()
+            pubsub.close()
 
     def _step(self, pubsub: PubSub) -> None:
         with self._lock:

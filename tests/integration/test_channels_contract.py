@@ -19,6 +19,7 @@ from celery_sagemaker.channels import (
     StreamFailed,
     StreamGap,
     StreamNotFound,
+    subscribe,
 )
 from celery_sagemaker.channels.wire import Keys
 from channels_harness import FOLLOWERS, Following, producer
@@ -291,3 +292,21 @@ def follow_many(take: Callable[..., bool], stream: str, url: str, **more: Any) -
         await asyncio.gather(*(one(number) for number in range(20)))
 
     asyncio.run(follow())
+
+
+def test_a_client_that_was_closed_does_not_end_the_hub(
+    sagemaker_redis_url: str, options: ChannelOptions
+) -> None:
+    """Its connections are pulled from under the hub; those who listen later are served."""
+    client = Redis.from_url(sagemaker_redis_url)
+    quiet = QUIET(prefix=options.prefix)
+    for stream in ("a", "b", "c"):
+        publisher = Publisher.open(stream, client, options=quiet)
+        events = subscribe(stream, client, options=quiet)
+        publisher.append(b"1")
+        assert next(events).cursor == Cursor(1, 1)
+        client.close()
+        publisher.append(b"2")
+        assert next(events).cursor == Cursor(1, 2)
+        publisher.end()
+        assert isinstance(next(events), End)
