@@ -64,16 +64,17 @@ class AsyncHub:
         try:
             await self._serve()
         except Exception as error:  # noqa: BLE001 - a client that its owner closes raises all sorts
-            if self._register:
-                logger.warning("the channels' pub/sub connection broke: %r", error)
+            # Broken in use, it is made again at once; one that cannot be made has to wait.
+            level = logging.WARNING if self._broken and self._register else logging.INFO
+            logger.log(level, "the channels' pub/sub connection broke: %r", error)
+            await asyncio.sleep(RECONNECT if self._broken else 0)
             self._broken = True
-            await asyncio.sleep(RECONNECT)
 
     async def _serve(self) -> None:
         """Hand on messages until the connection breaks or was unused for a while."""
         if self._broken:
             await self._lost()
-        pubsub, now, self._broken = self._connect(), asyncio.get_running_loop().time, False
+        pubsub, now = self._connect(), asyncio.get_running_loop().time
         self._register.reset()
         self._renew, used = False, now()
         try:
@@ -96,6 +97,7 @@ class AsyncHub:
             await unsubscribe(channel)
         message = await pubsub.get_message(timeout=POLL) if told or changes.unsubscribe else None
         if message:
+            self._broken = False
             self._register.dispatch(message)
         elif not told:
             await asyncio.sleep(POLL)

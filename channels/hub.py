@@ -65,10 +65,11 @@ class Hub:
             try:
                 self._serve()
             except Exception as error:  # noqa: BLE001 - a client that its owner closes raises all sorts
-                if self._register:
-                    logger.warning("the channels' pub/sub connection broke: %r", error)
+                # Broken in use, it is made again at once; one that cannot be made has to wait.
+                level = logging.WARNING if self._broken and self._register else logging.INFO
+                logger.log(level, "the channels' pub/sub connection broke: %r", error)
+                time.sleep(RECONNECT if self._broken else 0)
                 self._broken = True
-                time.sleep(RECONNECT)
 
     def _left(self) -> bool:
         """Let the thread go if nobody listens."""
@@ -81,7 +82,7 @@ class Hub:
         """Hand on messages until the connection breaks or was unused for a while."""
         if self._broken:
             self._lost()
-        pubsub, self._broken = self._connect(), False
+        pubsub = self._connect()
         with self._lock:
             self._register.reset()
         self._renew, used = False, time.monotonic()
@@ -107,6 +108,7 @@ class Hub:
             unsubscribe(channel)
         message = pubsub.get_message(timeout=POLL) if told or changes.unsubscribe else None
         if message:
+            self._broken = False
             self._register.dispatch(message)
         elif not told:
             time.sleep(POLL)
