@@ -9,7 +9,7 @@ UV ?= $(or $(shell uv --version 2>/dev/null | awk '{split($$2, v, "."); if (v[1]
 export UV_PYTHON_DOWNLOADS := never
 export UV_PYTHON := $(shell $(PYTHON) -c 'import sys; print(getattr(sys, "_base_executable", sys.executable))')
 
-PACKAGES := config local runtime tasks workers
+PACKAGES := channels config local runtime tasks workers
 RUN := $(UV) run --locked --all-extras
 
 .DEFAULT_GOAL := help
@@ -36,7 +36,7 @@ test-oldest: export UV_PROJECT_ENVIRONMENT := .venv-oldest
 test-oldest: $(filter .uv/bin/uv,$(UV)) ## Run the tests with the oldest versions pyproject.toml allows
 	$(UV) venv --quiet --clear .venv-oldest
 	$(UV) export --quiet --no-hashes --only-group dev --no-emit-project > .venv-oldest/dev.txt
-	$(UV) pip install --quiet --python .venv-oldest --resolution lowest-direct '.[local,demo]'
+	$(UV) pip install --quiet --python .venv-oldest --resolution lowest-direct '.[local,demo,sse]'
 	$(UV) pip install --quiet --python .venv-oldest -r .venv-oldest/dev.txt
 	.venv-oldest/bin/python -m pytest $(ARGS)
 
@@ -60,4 +60,4 @@ wheel: install ## Build the wheel into dist/
 
 clean: ## Remove what the other targets made
 	rm -rf .venv .venv-oldest .uv build dist *.egg-info .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find config local runtime tasks workers tests -name __pycache__ -prune -exec rm -rf {} +
+	find channels config local runtime tasks workers tests -name __pycache__ -prune -exec rm -rf {} +

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 NAME = "celery_sagemaker"
 #: What each folder may import of the others while it is being imported.
 MAY_IMPORT: dict[str, set[str]] = {
+    "channels": set(),
     "runtime": set(),
     "config": {"runtime"},
     "tasks": {"runtime", "config"},

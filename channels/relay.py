@@ -1,0 +1,189 @@
+"""How one attempt's frames get to Redis, whatever happens to Redis meanwhile."""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .exceptions import StaleProducer
+from .options import ChannelOptions
+from .outbox import Numbered, Outbox
+from .scripts import TROUBLE
+from .server import Server
+from .wire import Keys, Kind, to_json
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two tries while Redis is gone.
+RETRY = 0.25
+
+#: The states in meta by terminal frame.
+STATES = {Kind.END: "complete", Kind.ERROR: "error", Kind.CANCELLED: "cancelled"}
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """How the stream ends, once everything before is sent."""
+
+    kind: Kind
+    payload: bytes
+
+
+def milliseconds(seconds: float) -> int:
+    """Return what PEXPIRE takes."""
+    return max(1, round(seconds * 1000))
+
+
+class Relay:
+    """Sends what is put into it, in order and once; thread-safe.
+
+    Args:
+        server: where to.
+        keys: of the stream.
+        attempt: whose frames they are.
+        options: times and limits.
+
+    Attributes:
+        outbox: what waits, and what was counted.
+        terminal: how the stream ends, if that is decided.
+        refused: the error of an attempt that is not the newest any more.
+        finished: set when nothing is sent any more.
+        away: whether Redis did not answer the last call.
+    """
+
+    def __init__(self, server: Server, keys: Keys, attempt: int, options: ChannelOptions) -> None:
+        self.outbox = Outbox(attempt, options.buffer_bytes)
+        self.terminal: Terminal | None = None
+        self.refused: StaleProducer | None = None
+        self.finished = threading.Event()
+        self.away = False
+        self.next_try = 0.0
+        self._server = server
+        self._keys = keys
+        self._attempt = attempt
+        self._options = options
+        self._times = (milliseconds(options.ttl), milliseconds(options.meta_ttl))
+        # Guards outbox and terminal; never held during a call.
+        self._state = threading.Lock()
+        # Whoever holds it talks to Redis.
+        self._sending = threading.Lock()
+
+    def put(self, records: Sequence[bytes]) -> None:
+        """Take records to be sent as one frame."""
+        with self._state:
+            self.outbox.put(records)
+            if self.outbox.overflowed and self.terminal is None:
+                self._give_up("relay_overflow", "Redis was gone for too long")
+
+    def end(self, kind: Kind, data: dict[str, Any]) -> None:
+        """Take the end, unless there is one already."""
+        with self._state:
+            if self.terminal is None:
+                self.terminal = Terminal(kind, to_json(data))
+
+    def send(self) -> bool:
+        """Send what waits, unless Redis is away or another thread is at it."""
+        if self.away or not self._sending.acquire(blocking=False):
+            return False
+        self._try()
+        return not self.away
+
+    def send_again(self) -> None:
+        """Send what waits, even if Redis was away."""
+        if self._sending.acquire():
+            self._try()
+
+    def beat(self) -> bool:
+        """Give a sign of life; return whether somebody wants to cancel."""
+        if self.finished.is_set() or self.away:
+            return False
+        try:
+            lease = milliseconds(self._options.lease)
+            verdict, wish = self._call("beat", self._attempt, *self._times, lease)
+        except TROUBLE as error:
+            self._lost(error)
+            return False
+        self._heed(verdict)
+        return bool(wish)
+
+    def _try(self) -> None:
+        """Send what waits; whoever calls has `_sending`."""
+        try:
+            self._drain()
+        except TROUBLE as error:
+            self._lost(error)
+        else:
+            if self.away:
+                logger.warning("stream %s: Redis is back", self._keys.stream)
+            self.away = False
+        finally:
+            self._sending.release()
+
+    def _drain(self) -> None:
+        while not self.finished.is_set():
+            with self._state:
+                frames, terminal = self.outbox.head(), self.terminal
+            if frames:
+                self._append(frames)
+            elif terminal:
+                self._finish(terminal)
+            else:
+                return
+
+    def _append(self, frames: Sequence[Numbered]) -> None:
+        flat = [
+            value
+            for numbered in frames
+            for value in (
+                numbered.first,
+                numbered.frame.cursor.seq,
+                numbered.frame.kind,
+                numbered.frame.payload,
+            )
+        ]
+        keys = (self._keys.log, self._keys.meta, self._keys.live)
+        entries = self._options.max_entries
+        verdict = self._server.call("append", keys, self._attempt, *self._times, entries, *flat)
+        if self._heed(verdict):
+            with self._state:
+                self.outbox.confirm(len(frames))
+
+    def _finish(self, terminal: Terminal) -> None:
+        kept = milliseconds(self._options.ttl_after_end)
+        state, payload = STATES[terminal.kind], terminal.payload
+        end = (terminal.kind, state, payload, kept, self._times[1])
+        if self._call("finish", self._attempt, *end) == b"STALE":
+            self._refuse()
+        self.finished.set()
+
+    def _call(self, name: str, *args: str | bytes | float) -> Any:
+        keys = self._keys
+        names = (keys.log, keys.meta, keys.lease, keys.ctl, keys.live)
+        return self._server.call(name, names, *args)
+
+    def _heed(self, verdict: bytes) -> bool:
+        """Act on a script's verdict; return whether it did what it should."""
+        if verdict == b"STALE":
+            self._refuse()
+        elif verdict == b"GONE":
+            with self._state:
+                self._give_up("relay_lost", "Redis has lost the stream")
+        return verdict == b"OK"
+
+    def _refuse(self) -> None:
+        self.refused = StaleProducer("a later attempt has taken over the stream")
+        self.finished.set()
+
+    def _give_up(self, code: str, message: str) -> None:
+        """End the stream for its readers; whoever calls has `_state`."""
+        logger.error("stream %s: %s: %s", self._keys.stream, code, message)
+        self.outbox.give_up()
+        payload = to_json({"code": code, "message": message, "retryable": False})
+        self.terminal = Terminal(Kind.ERROR, payload)
+
+    def _lost(self, error: Exception) -> None:
+        if not self.away:
+            logger.warning("stream %s waits for Redis: %s", self._keys.stream, error)
+        self.away, self.next_try = True, time.monotonic() + RETRY
