@@ -22,7 +22,7 @@ from celery_sagemaker.channels import (
 )
 from celery_sagemaker.channels.wire import Keys
 from celery_sagemaker.local import redis_server
-from celery_sagemaker.local.processes import Child, free_port
+from celery_sagemaker.local.processes import Child, free_port, listening
 from redis.asyncio.client import PubSub
 
 #: Slots of a cluster, and nodes of ours.
@@ -51,7 +51,9 @@ def start(stack: ExitStack, folder: Path) -> int:
         port = free_port()
     command = [redis_server.find(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     cluster = ["--cluster-enabled", "yes", "--dir", str(folder)]
-    child = Child("node", [*command, *cluster], port=port, folder=folder)
+    child = Child(
+        "node", [*command, *cluster], port=port, folder=folder, ready=lambda _: listening(port)
+    )
     stack.callback(child.stop)
     child.wait_until_up()
     return port
