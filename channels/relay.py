@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 #: Seconds between two tries while Redis is gone.
 RETRY = 0.25
 
+#: Seconds the clock waits for its turn to send.
+TURN = 0.05
+
 #: The states in meta by terminal frame.
 STATES = {Kind.END: "complete", Kind.ERROR: "error", Kind.CANCELLED: "cancelled"}
 
@@ -92,12 +95,13 @@ class Relay:
 
     def send_again(self) -> None:
         """Send what waits, even if Redis was away."""
-        if self._sending.acquire():
+        # No longer: a busy producer may leave no gap, and a sign of life must not wait for one.
+        if self._sending.acquire(timeout=TURN):
             self._try()
 
     def beat(self) -> bool:
         """Give a sign of life; return whether somebody wants to cancel."""
-        if self.finished.is_set() or self.away:
+        if self.finished.is_set():
             return False
         try:
             lease = milliseconds(self._options.lease)
@@ -114,10 +118,6 @@ class Relay:
             self._drain()
         except TROUBLE as error:
             self._lost(error)
-        else:
-            if self.away:
-                logger.warning("stream %s: Redis is back", self._keys.stream)
-            self.away = False
         finally:
             self._sending.release()
 
@@ -145,7 +145,8 @@ class Relay:
         ]
         keys = (self._keys.log, self._keys.meta, self._keys.live)
         entries = self._options.max_entries
-        verdict = self._server.call("append", keys, self._attempt, *self._times, entries, *flat)
+        settings = (self._attempt, *self._times, entries)
+        verdict = self._call("append", *settings, *flat, keys=keys)
         if self._heed(verdict):
             with self._state:
                 self.outbox.confirm(len(frames))
@@ -158,10 +159,16 @@ class Relay:
             self._refuse()
         self.finished.set()
 
-    def _call(self, name: str, *args: str | bytes | float) -> Any:
-        keys = self._keys
-        names = (keys.log, keys.meta, keys.lease, keys.ctl, keys.live)
-        return self._server.call(name, names, *args)
+    def _call(
+        self, name: str, *args: str | bytes | float, keys: Sequence[str] | None = None
+    ) -> Any:
+        all_ = self._keys
+        names = keys or (all_.log, all_.meta, all_.lease, all_.ctl, all_.live)
+        answer = self._server.call(name, names, *args)
+        if self.away:
+            logger.warning("stream %s: Redis is back", self._keys.stream)
+        self.away = False
+        return answer
 
     def _heed(self, verdict: bytes) -> bool:
         """Act on a script's verdict; return whether it did what it should."""
