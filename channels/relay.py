@@ -87,17 +87,23 @@ class Relay:
                 self.terminal = Terminal(kind, to_json(data))
 
     def send(self) -> bool:
-        """Send what waits, unless Redis is away or another thread is at it."""
-        if self.away or not self._sending.acquire(blocking=False):
-            return False
-        self._try()
+        """Send what waits, unless Redis is away; return whether all of it went.
+
+        Waits for another thread that is at it: a producer is not faster than Redis.
+        """
+        if not self.away:
+            with self._sending:
+                self._try()
         return not self.away
 
     def send_again(self) -> None:
         """Send what waits, even if Redis was away."""
         # No longer: a busy producer may leave no gap, and a sign of life must not wait for one.
         if self._sending.acquire(timeout=TURN):
-            self._try()
+            try:
+                self._try()
+            finally:
+                self._sending.release()
 
     def beat(self) -> bool:
         """Give a sign of life; return whether somebody wants to cancel."""
@@ -113,13 +119,10 @@ class Relay:
         return bool(wish)
 
     def _try(self) -> None:
-        """Send what waits; whoever calls has `_sending`."""
         try:
             self._drain()
         except TROUBLE as error:
             self._lost(error)
-        finally:
-            self._sending.release()
 
     def _drain(self) -> None:
         while not self.finished.is_set():
@@ -143,10 +146,8 @@ class Relay:
                 numbered.frame.payload,
             )
         ]
-        keys = (self._keys.log, self._keys.meta, self._keys.live)
         entries = self._options.max_entries
-        settings = (self._attempt, *self._times, entries)
-        verdict = self._call("append", *settings, *flat, keys=keys)
+        verdict = self._call("append", self._attempt, *self._times, entries, *flat)
         if self._heed(verdict):
             with self._state:
                 self.outbox.confirm(len(frames))
@@ -159,11 +160,9 @@ class Relay:
             self._refuse()
         self.finished.set()
 
-    def _call(
-        self, name: str, *args: str | bytes | float, keys: Sequence[str] | None = None
-    ) -> Any:
-        all_ = self._keys
-        names = keys or (all_.log, all_.meta, all_.lease, all_.ctl, all_.live)
+    def _call(self, name: str, *args: str | bytes | float) -> Any:
+        keys = self._keys
+        names = (keys.log, keys.meta, keys.lease, keys.ctl, keys.live)
         answer = self._server.call(name, names, *args)
         if self.away:
             logger.warning("stream %s: Redis is back", self._keys.stream)
