@@ -1,5 +1,5 @@
 -- Append frames and publish them; those that are in the log already are skipped, so a repeated call is harmless.
--- KEYS  1 log, 2 meta, 3 live channel
+-- KEYS  1 log, 2 meta, 3 lease, 4 ctl, 5 live channel
 -- ARGV  1 PUBLISH or SPUBLISH, 2 attempt, 3 milliseconds to keep the log, 4 to keep meta, 5 entries to keep,
 --       then first seq, last seq, kind, payload of each frame
 -- Returns OK; STALE: a later attempt has taken over; GONE: the log is missing, or its end is.
@@ -16,7 +16,7 @@ for i = 6, #ARGV, 4 do
     if tonumber(ARGV[i]) ~= last + 1 then return 'GONE' end
     local id = ARGV[2] .. '-' .. ARGV[i + 1]
     redis.call('XADD', log, 'NOMKSTREAM', 'MAXLEN', '~', ARGV[5], id, ARGV[i + 2], ARGV[i + 3])
-    redis.call(ARGV[1], KEYS[3], '1 ' .. id .. ' ' .. ARGV[i + 2] .. '\n' .. ARGV[i + 3])
+    redis.call(ARGV[1], KEYS[5], '1 ' .. id .. ' ' .. ARGV[i + 2] .. '\n' .. ARGV[i + 3])
     last = tonumber(ARGV[i + 1])
   end
 end

@@ -4,11 +4,15 @@ import zlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from .wire import Frame, pack
 
 #: Bytes of payload in one script call, unless a single frame has more.
 CALL_BYTES = 256 * 1024
+
+#: Frames in one script call: Redis does nothing else meanwhile (some milliseconds).
+CALL_FRAMES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ class Outbox:
     def head(self) -> list[Numbered]:
         """Return the oldest frames, as many as one call takes."""
         chosen, size = list[Numbered](), 0
-        for numbered in self._waiting:
+        for numbered in islice(self._waiting, CALL_FRAMES):
             size += len(numbered.frame.payload)
             if chosen and size > CALL_BYTES:
                 break

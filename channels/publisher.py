@@ -198,7 +198,8 @@ class Publisher:
             self._flush()
         was_away = self._relay.away
         self._relay.send_again()
-        if was_away or now >= self._next_beat:
+        still_away = self._relay.away and self._relay.next_try > now
+        if not still_away and (was_away or now >= self._next_beat):
             self._next_beat = now + self._options.heartbeat
             if self._relay.beat():
                 self._cancel()

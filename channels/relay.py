@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 #: Seconds between two tries while Redis is gone.
 RETRY = 0.25
 
+#: Seconds the clock waits for its turn to send.
+TURN = 0.05
+
 #: The states in meta by terminal frame.
 STATES = {Kind.END: "complete", Kind.ERROR: "error", Kind.CANCELLED: "cancelled"}
 
@@ -84,20 +87,27 @@ class Relay:
                 self.terminal = Terminal(kind, to_json(data))
 
     def send(self) -> bool:
-        """Send what waits, unless Redis is away or another thread is at it."""
-        if self.away or not self._sending.acquire(blocking=False):
-            return False
-        self._try()
+        """Send what waits, unless Redis is away; return whether all of it went.
+
+        Waits for another thread that is at it: a producer is not faster than Redis.
+        """
+        if not self.away:
+            with self._sending:
+                self._try()
         return not self.away
 
     def send_again(self) -> None:
         """Send what waits, even if Redis was away."""
-        if self._sending.acquire():
-            self._try()
+        # No longer: a busy producer may leave no gap, and a sign of life must not wait for one.
+        if self._sending.acquire(timeout=TURN):
+            try:
+                self._try()
+            finally:
+                self._sending.release()
 
     def beat(self) -> bool:
         """Give a sign of life; return whether somebody wants to cancel."""
-        if self.finished.is_set() or self.away:
+        if self.finished.is_set():
             return False
         try:
             lease = milliseconds(self._options.lease)
@@ -109,17 +119,10 @@ class Relay:
         return bool(wish)
 
     def _try(self) -> None:
-        """Send what waits; whoever calls has `_sending`."""
         try:
             self._drain()
         except TROUBLE as error:
             self._lost(error)
-        else:
-            if self.away:
-                logger.warning("stream %s: Redis is back", self._keys.stream)
-            self.away = False
-        finally:
-            self._sending.release()
 
     def _drain(self) -> None:
         while not self.finished.is_set():
@@ -143,9 +146,8 @@ class Relay:
                 numbered.frame.payload,
             )
         ]
-        keys = (self._keys.log, self._keys.meta, self._keys.live)
         entries = self._options.max_entries
-        verdict = self._server.call("append", keys, self._attempt, *self._times, entries, *flat)
+        verdict = self._call("append", self._attempt, *self._times, entries, *flat)
         if self._heed(verdict):
             with self._state:
                 self.outbox.confirm(len(frames))
@@ -161,7 +163,11 @@ class Relay:
     def _call(self, name: str, *args: str | bytes | float) -> Any:
         keys = self._keys
         names = (keys.log, keys.meta, keys.lease, keys.ctl, keys.live)
-        return self._server.call(name, names, *args)
+        answer = self._server.call(name, names, *args)
+        if self.away:
+            logger.warning("stream %s: Redis is back", self._keys.stream)
+        self.away = False
+        return answer
 
     def _heed(self, verdict: bytes) -> bool:
         """Act on a script's verdict; return whether it did what it should."""

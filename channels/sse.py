@@ -6,6 +6,7 @@ left to do over Starlette's own streaming response is a ping and a time limit.
 
 import asyncio
 import json
+import logging
 from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
@@ -18,11 +19,16 @@ from .events import Event, Part, Restarted
 from .exceptions import ChannelError, StreamCancelled, StreamFailed
 from .scripts import AWAY
 
+logger = logging.getLogger(__name__)
+
 #: A comment: proxies see traffic, clients ignore it.
 PING = b": ping\n\n"
 
 #: Proxies must neither keep nor transform (compress, buffer) the stream.
 HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+
+#: Keeps running tasks alive.
+PUMPS: set[asyncio.Task[None]] = set()
 
 #: What ends a stream; their ids are positions at the end.
 ENDINGS = (StreamFailed, StreamCancelled)
@@ -56,35 +62,46 @@ async def body(events: AsyncGenerator[Event, None], ping: float) -> AsyncIterato
     """Write all of a reader's events, with a comment after each `ping` seconds of silence."""
     # The status line alone does not get through every proxy.
     yield PING
-    async with aclosing(_encoded(events)) as encoded:
-        task = asyncio.ensure_future(anext(encoded, None))
-        try:
-            while True:
-                await asyncio.wait({task}, timeout=ping)
-                if not task.done():
-                    yield PING
-                    continue
-                written = task.result()
-                if written is None:
-                    return
-                yield written
-                task = asyncio.ensure_future(anext(encoded, None))
-        finally:
-            task.cancel()
-            # A generator that is running cannot be closed.
-            await asyncio.wait({task})
+    queue = asyncio.Queue[bytes | Exception | None](1)
+    # A task of its own ends the reader: what is cancelled here may not wait for it.
+    task = asyncio.create_task(_pump(events, queue))
+    PUMPS.add(task)
+    task.add_done_callback(PUMPS.discard)
+    try:
+        while (written := await _next(queue, ping)) is not None:
+            if isinstance(written, Exception):
+                raise written
+            yield written
+    finally:
+        task.cancel()
 
 
-async def _encoded(events: AsyncGenerator[Event, None]) -> AsyncGenerator[bytes, None]:
+async def _next(
+    queue: asyncio.Queue[bytes | Exception | None], ping: float
+) -> bytes | Exception | None:
+    try:
+        async with asyncio.timeout(ping):
+            return await queue.get()
+    except TimeoutError:
+        return PING
+
+
+async def _pump(
+    events: AsyncGenerator[Event, None], queue: asyncio.Queue[bytes | Exception | None]
+) -> None:
+    """Put everything that a reader says into the queue, then None."""
     try:
         async with aclosing(events):
             async for event in events:
-                yield of_event(event)
+                await queue.put(of_event(event))
     except ChannelError as error:
-        yield of_error(error)
+        await queue.put(of_error(error))
     except AWAY:
         # The client comes back, with the position it has reached.
-        return
+        pass
+    except Exception as error:  # noqa: BLE001 - raised where the response is written
+        await queue.put(error)
+    await queue.put(None)
 
 
 class EventStream(StreamingResponse):
@@ -112,9 +129,16 @@ class EventStream(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send everything, or as much as the client takes in time."""
+        limit = asyncio.timeout(None)
 
         async def send_in_time(part: Any) -> None:
-            async with asyncio.timeout(self._send_timeout):
+            nonlocal limit
+            async with asyncio.timeout(self._send_timeout) as limit:
                 await send(part)
 
-        await super().__call__(scope, receive, send_in_time)
+        try:
+            await super().__call__(scope, receive, send_in_time)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            logger.info("a client took nothing for %s s and is let go", self._send_timeout)

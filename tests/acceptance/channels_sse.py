@@ -54,14 +54,20 @@ class Server:
 
     @contextmanager
     def request(
-        self, stream: str, *, method: str = "GET", token: str | None = None, **headers: str
+        self,
+        stream: str,
+        *,
+        method: str = "GET",
+        token: str | None = None,
+        query: str = "",
+        **headers: str,
     ) -> Iterator[http.client.HTTPResponse]:
         """Send a request; the token is the query's. Leaving closes the connection."""
-        query = "" if token is None else f"?token={quote(token)}"
+        asked = "" if token is None else f"?token={quote(token)}{query}"
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         with closing(connection):
-            connection.request(method, f"/streams/{stream}{query}", headers=sent)
+            connection.request(method, f"/streams/{stream}{asked}", headers=sent)
             with connection.getresponse() as response:
                 yield response
 

@@ -347,6 +347,18 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
+def test_a_busy_producer_keeps_its_lease(
+    publish: Open, options: ChannelOptions, client: Redis, keys: Keys
+) -> None:
+    """One that leaves no gap between two records gives its signs of life, and hears wishes."""
+    publisher = publish(options=replace(options, heartbeat=0.1))
+    give_up = time.monotonic() + 1.5
+    while time.monotonic() < give_up:
+        publisher.append(b"a")
+        assert client.exists(keys.lease)
+    publisher.end()
+
+
 def test_an_early_wish_to_cancel_is_not_lost(
     publish: Open, options: ChannelOptions, sagemaker_redis_url: str
 ) -> None:

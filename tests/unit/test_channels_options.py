@@ -1,6 +1,8 @@
 """Options, errors and clients that are refused."""
 
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -77,3 +79,13 @@ def test_binary_framings_have_no_text() -> None:
     """Everything else is UTF-8, with what is broken replaced."""
     assert text_of("bytes", b"\xff") is None
     assert text_of("lines", b"caf\xc3\xa9 \xff") == "café �"
+
+
+def test_a_producer_loads_no_web_framework() -> None:
+    """Starlette and itsdangerous are an extra, for `channels.asgi` and `channels.tokens` only."""
+    code = (
+        "import sys, celery_sagemaker.channels;"
+        " print([n for n in ('starlette', 'itsdangerous', 'celery', 'boto3') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"

@@ -4,7 +4,7 @@ import zlib
 
 import pytest
 from celery_sagemaker.channels.coalescer import Coalescer
-from celery_sagemaker.channels.outbox import CALL_BYTES, Outbox
+from celery_sagemaker.channels.outbox import CALL_BYTES, CALL_FRAMES, Outbox
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -93,3 +93,15 @@ def test_one_call_takes_a_bounded_part() -> None:
         taken.append(len(head))
         box.confirm(len(head))
     assert taken == [1, 2, 1]
+
+
+def test_one_call_takes_few_frames() -> None:
+    """However small they are: a script holds up everybody."""
+    box = Outbox(1, 10 * CALL_BYTES)
+    for _ in range(2 * CALL_FRAMES + 1):
+        box.put([b"x"])
+    taken = []
+    while head := box.head():
+        taken.append(len(head))
+        box.confirm(len(head))
+    assert taken == [CALL_FRAMES, CALL_FRAMES, 1]
