@@ -1,7 +1,7 @@
 -- Append frames and publish them; those that are in the log already are skipped, so a repeated call is harmless.
 -- KEYS  1 log, 2 meta, 3 lease, 4 ctl, 5 live channel
 -- ARGV  1 PUBLISH or SPUBLISH, 2 attempt, 3 milliseconds to keep the log, 4 to keep meta, 5 entries to keep,
---       then first seq, last seq, kind, payload of each frame
+--       6 content type, 7 framing (empty: as before), then first seq, last seq, kind, payload of each frame
 -- Returns OK; STALE: a later attempt has taken over; GONE: the log is missing, or its end is.
 local log, attempt = KEYS[1], tonumber(ARGV[2])
 local top = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
@@ -10,7 +10,9 @@ local top_attempt, top_seq = string.match(top[1], '^(%d+)-(%d+)$')
 if tonumber(top_attempt) > attempt then return 'STALE' end
 if tonumber(top_attempt) < attempt then return 'GONE' end
 local last = tonumber(top_seq)
-for i = 6, #ARGV, 4 do
+-- Before the frames: whoever hears one may look at once.
+if ARGV[7] ~= '' then redis.call('HSET', KEYS[2], 'content_type', ARGV[6], 'framing', ARGV[7]) end
+for i = 8, #ARGV, 4 do
   if tonumber(ARGV[i + 1]) > last then
     -- A server that restarted may have lost its last second: what is missing must not be papered over.
     if tonumber(ARGV[i]) ~= last + 1 then return 'GONE' end

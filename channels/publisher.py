@@ -59,8 +59,8 @@ class Publisher:
         stream: str,
         redis: server.Redis,
         *,
-        content_type: str = "text/plain",
-        framing: str = TEXT,
+        content_type: str | None = "text/plain",
+        framing: str | None = TEXT,
         on_cancel: Callable[[], None] | None = None,
         options: ChannelOptions | None = None,
         **more: Any,
@@ -70,8 +70,9 @@ class Publisher:
         Args:
             stream: the stream's id.
             redis: a client without `decode_responses`, or a URL.
-            content_type: of the model's response.
-            framing: how records were cut; readers make text from them by it.
+            content_type: of the model's response; None if it is not known yet.
+            framing: how records are cut; readers make text from them by it. None: `describe`
+                tells before the first record.
             on_cancel: called once, from another thread, when somebody cancels; must not block.
                 The next `append` raises `Cancelled`.
             options: the deployment's.
@@ -90,8 +91,8 @@ class Publisher:
             "open",
             (keys.log, keys.meta, keys.lease, keys.ctl, keys.live),
             to_json(data),
-            content_type,
-            framing,
+            content_type or "",
+            framing or "",
             milliseconds(chosen.ttl),
             milliseconds(chosen.meta_ttl),
             milliseconds(chosen.lease),
@@ -113,6 +114,10 @@ class Publisher:
     def relayed(self) -> bool:
         """Whether readers get everything; not after `relay_overflow` or `relay_lost`."""
         return not self._relay.outbox.overflowed
+
+    def describe(self, content_type: str, framing: str) -> None:
+        """Tell readers how records are cut, now that the model's response has begun."""
+        self._relay.describe(content_type, framing)
 
     def append(self, record: bytes) -> None:
         """Publish one record.
@@ -159,6 +164,17 @@ class Publisher:
         """End the stream as cancelled; returns and raises as `end`."""
         self._flush()
         return self._close(Kind.CANCELLED, {})
+
+    def suspend(self, seconds: float) -> None:
+        """Leave the stream open, without a producer, for another attempt within `seconds`.
+
+        Readers go on waiting; if none comes, they are told that the producer is lost.
+        """
+        self._flush()
+        self._line.close()
+        self._relay.beat(seconds + self._options.lease)
+        self._give_up_at = time.monotonic()
+        self._relay.finished.set()
 
     def __enter__(self) -> Self:
         return self

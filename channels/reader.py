@@ -52,7 +52,7 @@ class Reader:
         self.blind_looks = 0
         self._options = options
         self._to_text = to_text
-        self._framing = TEXT
+        self._framing: str | None = None
         self._seen = False
         self._silent = False
         self._began = self._heard = now
@@ -83,7 +83,8 @@ class Reader:
         self.blind_looks, self._lost_since = 0, None
         if frame.cursor <= self.cursor or self.done:
             return []
-        if self.wants_look or frame.kind == Kind.HEARTBEAT or not self._next(frame):
+        known = self._framing or frame.kind == Kind.OPEN
+        if not known or self.wants_look or frame.kind == Kind.HEARTBEAT or not self._next(frame):
             self.wants_look = True
             return []
         return self._take(frame)
@@ -92,7 +93,7 @@ class Reader:
         """Take what a look from `cursor` on has found."""
         self.wants_look = found.more
         before, events = self.cursor, list[Event]()
-        self._framing = found.meta.framing
+        self._framing = found.meta.framing or self._framing
         for frame in found.frames:
             if not self._follows(frame):
                 self._fail(StreamGap(f"{frame.cursor} comes after {self.cursor}", self.cursor))
@@ -133,14 +134,16 @@ class Reader:
         return [self._part(frame.cursor.at(seq), records[seq - first]) for seq in new]
 
     def _open(self, frame: Frame, before: Cursor) -> list[Event]:
-        self._framing = frame.data().get("framing", TEXT)
+        # A later attempt's may be another; without one, a look tells.
+        self._framing = frame.data().get("framing", self._framing if not before.attempt else None)
         self._crc32 = 0
-        return [Restarted(frame.cursor)] if before.attempt else []
+        # Whoever was given nothing has nothing to forget.
+        return [Restarted(frame.cursor)] if before.seq else []
 
     def _part(self, cursor: Cursor, data: bytes) -> Part:
         if self._crc32 is not None:
             self._crc32 = zlib.crc32(data, self._crc32)
-        return Part(cursor, data, self._to_text(self._framing, data))
+        return Part(cursor, data, self._to_text(self._framing or TEXT, data))
 
     def _end(self, frame: Frame) -> list[Event]:
         self.done, self.wants_look = True, False

@@ -68,10 +68,16 @@ class Relay:
         self._attempt = attempt
         self._options = options
         self._times = (milliseconds(options.ttl), milliseconds(options.meta_ttl))
+        # Content type and framing that readers are not told yet.
+        self._form = ("", "")
         # Guards outbox and terminal; never held during a call.
         self._state = threading.Lock()
         # Whoever holds it talks to Redis.
         self._sending = threading.Lock()
+
+    def describe(self, content_type: str, framing: str) -> None:
+        """Let readers know with the next frame how records are cut."""
+        self._form = (content_type, framing)
 
     def put(self, records: Sequence[bytes]) -> None:
         """Take records to be sent as one frame."""
@@ -105,13 +111,17 @@ class Relay:
             finally:
                 self._sending.release()
 
-    def beat(self) -> bool:
-        """Give a sign of life; return whether somebody wants to cancel."""
+    def beat(self, lease: float | None = None) -> bool:
+        """Give a sign of life; return whether somebody wants to cancel.
+
+        Args:
+            lease: seconds for which it is one; by default as the options say.
+        """
         if self.finished.is_set():
             return False
         try:
-            lease = milliseconds(self._options.lease)
-            verdict, wish = self._call("beat", self._attempt, *self._times, lease)
+            kept = milliseconds(lease or self._options.lease)
+            verdict, wish = self._call("beat", self._attempt, *self._times, kept)
         except TROUBLE as error:
             self._lost(error)
             return False
@@ -146,9 +156,10 @@ class Relay:
                 numbered.frame.payload,
             )
         ]
-        entries = self._options.max_entries
-        verdict = self._call("append", self._attempt, *self._times, entries, *flat)
+        head = (self._attempt, *self._times, self._options.max_entries, *self._form)
+        verdict = self._call("append", *head, *flat)
         if self._heed(verdict):
+            self._form = ("", "")
             with self._state:
                 self.outbox.confirm(len(frames))
 

@@ -165,7 +165,8 @@ class Meta:
     state: str = ""
     """`open`, `complete`, `error`, `cancelled`; empty: there is no such stream."""
     attempt: int = 0
-    framing: str = TEXT
+    framing: str | None = None
+    """None: the producer does not know yet."""
     end: Cursor = EARLIEST
     """The terminal frame's id."""
 
@@ -177,7 +178,7 @@ class Meta:
         """Read the hash's `FIELDS`, as HMGET gives them."""
         state, attempt, framing, end = ((value or b"").decode() for value in values)
         where = Cursor.parse(end) if end else EARLIEST
-        return cls(state, int(attempt or 0), framing or TEXT, where)
+        return cls(state, int(attempt or 0), framing or None, where)
 
     @property
     def ended(self) -> bool:

@@ -41,14 +41,19 @@ def find() -> str:
         raise RuntimeError(MISSING) from error
 
 
-def start(folder: Path, attempts: int = ATTEMPTS) -> Child:
+def start(folder: Path, attempts: int = ATTEMPTS, *, port: int | None = None) -> Child:
     """Start a server with an append-only file and no eviction, as the ledger needs it.
+
+    Args:
+        folder: of its files.
+        attempts: times a start is tried when its port is lost to somebody else.
+        port: the port to take, for a server that is started again; by default a free one.
 
     Raises:
         RuntimeError: there is none, or it does not start; says why.
     """
-    for left in reversed(range(attempts)):
-        child = _start(folder, free_port())
+    for left in reversed(range(1 if port else attempts)):
+        child = _start(folder, port or free_port())
         try:
             child.wait_until_up()
         except BaseException as error:

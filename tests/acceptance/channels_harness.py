@@ -159,5 +159,5 @@ class OwnRedis:
 
     def start(self) -> None:
         """Start it again, with what it had."""
-        self._child = redis_server.start(self._folder, self.port)
+        self._child = redis_server.start(self._folder, port=self.port)
         self._child.wait_until_up()

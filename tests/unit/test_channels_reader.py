@@ -153,7 +153,8 @@ def test_every_record_comes_once_and_in_order(steps: list[tuple[str, int]], page
     got += catch_up(reader, world)
     assert (reader.failure, reader.done) == (None, True)
     assert data(got) == [record for records in world.sent.values() for record in records]
-    assert [e.attempt for e in got if isinstance(e, Restarted)] == list(world.sent)[1:]
+    told = [attempt for attempt in world.sent if world.sent.get(attempt - 1)]
+    assert [e.attempt for e in got if isinstance(e, Restarted)] == told
     assert isinstance(got[-1], End)
     places = [event.cursor for event in got]
     assert places == sorted(set(places))
@@ -348,10 +349,37 @@ def test_a_stream_that_disappears_is_a_gap() -> None:
     assert isinstance(reader.failure, StreamGap)
 
 
+def test_whoever_was_given_nothing_has_nothing_to_forget() -> None:
+    """An attempt that failed before its first record is nobody's business."""
+    world, reader = World(), reading()
+    world.open()
+    assert catch_up(reader, world) == []
+    world.open()
+    world.append(1)
+    reader.idle(1.0)
+    assert [type(event) for event in catch_up(reader, world)] == [Part]
+
+
+def test_the_framing_may_come_with_the_first_record() -> None:
+    """A producer that opens before its model answers: a live record alone has no text yet."""
+    world, reader = World(), reading()
+    opened = world.open()
+    world.log = [Frame(opened.cursor, Kind.OPEN, b"{}")]
+    world.meta = replace(world.meta, framing=None)
+    catch_up(reader, world)
+    world.meta = replace(world.meta, framing="lines")
+    assert reader.hear(world.append(1).live(), 1.0) == []
+    assert reader.wants_look
+    (part,) = catch_up(reader, world)
+    assert reader.hear(world.append(1).live(), 1.0) != []
+    assert isinstance(part, Part)
+
+
 def test_a_lost_producer_is_given_the_grace() -> None:
     """Another attempt, or a sign of life, in time makes it good."""
     world, reader = World(), reading()
     world.open()
+    world.append(1)
     catch_up(reader, world)
     world.alive = False
     reader.idle(10.0)
