@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 from base64 import b64encode
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -58,7 +58,7 @@ def of_error(error: ChannelError) -> bytes:
     return message(name, data, error.cursor if isinstance(error, ENDINGS) else None)
 
 
-async def body(events: AsyncGenerator[Event, None], ping: float) -> AsyncIterator[bytes]:
+async def body(events: AsyncGenerator[Event, None], ping: float) -> AsyncGenerator[bytes, None]:
     """Write all of a reader's events, with a comment after each `ping` seconds of silence."""
     # The status line alone does not get through every proxy.
     yield PING
@@ -124,7 +124,8 @@ class EventStream(StreamingResponse):
         ping: float,
         send_timeout: float,
     ) -> None:
-        super().__init__(body(events, ping), headers={**HEADERS, **headers})
+        self._body = body(events, ping)
+        super().__init__(self._body, headers={**HEADERS, **headers})
         self._send_timeout = send_timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -137,7 +138,9 @@ class EventStream(StreamingResponse):
                 await send(part)
 
         try:
-            await super().__call__(scope, receive, send_in_time)
+            # Starlette leaves the generator to the garbage collector.
+            async with aclosing(self._body):
+                await super().__call__(scope, receive, send_in_time)
         except TimeoutError:
             if not limit.expired():
                 raise

