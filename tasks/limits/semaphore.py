@@ -1,0 +1,61 @@
+"""The rules of the semaphore: how many permits a request gets, and how long a refused one waits.
+
+The pure form of `semaphore.lua`. A permit is leased: it comes back by itself when its holder has
+died. Nobody waits for one in a worker slot; who is refused comes back later.
+"""
+
+import math
+import random
+
+#: Seconds a refused request waits, at least and at most. A parked request is found by a clock that
+#: ticks once a second; half a minute bounds what a wrong guess can cost.
+MIN_WAIT = 0.5
+MAX_WAIT = 30.0
+
+#: Seconds beyond twice its wait for which a waiting request is expected back: a tick and a queue.
+GRACE = 5.0
+
+#: Permits that waiting requests are noted for, at most, per endpoint. Beyond it they wait as if
+#: they were the last of these, and Redis keeps no more of them.
+WAITING = 1000
+
+#: Parts of a wait that is drawn: those who were refused together do not come back together.
+JITTER = (0.5, 1.5)
+
+
+def grant(want: int, limit: float, in_use: int, waiting: int) -> int:
+    """Return how many permits a request gets.
+
+    One permit is given whenever one is free. A block gets at most half of what is free and not
+    reserved, so that the next one to come still finds something; what others wait for is reserved
+    from blocks, up to half of the limit, so that blocks are not starved in turn.
+
+    Args:
+        want: permits asked for.
+        limit: permits there are.
+        in_use: permits that are out.
+        waiting: permits that others wait for.
+    """
+    free = math.floor(limit) - in_use
+    if want > 1:
+        free -= min(waiting, math.floor(limit / 2))
+    return min(want, max(1, free // 2)) if free >= 1 else 0
+
+
+def wait_seconds(waiting: int, limit: float, seconds: float) -> float:
+    """Return in how many seconds a refused request is likely to get a permit.
+
+    The wait grows with the number of those who wait: they come back at about the rate at which
+    permits come free, so that neither permits idle nor refusals pile up.
+
+    Args:
+        waiting: permits that others wait for.
+        limit: permits there are.
+        seconds: what one call takes.
+    """
+    return max(MIN_WAIT, min(MAX_WAIT, seconds * (waiting + 1) / limit))
+
+
+def spread(seconds: float, rng: random.Random) -> float:
+    """Draw a wait around its expected length."""
+    return seconds * rng.uniform(*JITTER)
