@@ -17,19 +17,14 @@ local function remove(key, name, first)
   while redis.call('ZREM', key, name .. ':' .. first) == 1 do first = first + 1 end
 end
 
--- Permits kept free of blocks for those who wait: at most half, so that blocks are not starved either.
-local function reserved()
-  return math.min(redis.call('ZCARD', WAITING), math.floor(limit() / 2))
-end
-
 local function acquire(block, waiter, want)
   local already = members(PERMITS, block)
   if already > 0 then return already end -- the answer was lost, and the command came again
   remove(WAITING, waiter, 0)
   local free = math.floor(limit()) - redis.call('ZCARD', PERMITS)
-  if want > 1 then free = free - reserved() end
   if free < 1 then return 0 end
-  local granted = math.min(want, math.max(1, math.floor(free / 2)))
+  local share = math.min(0.5, want / (want + redis.call('ZCARD', WAITING)))
+  local granted = math.min(want, math.max(1, math.floor(free * share)))
   add(PERMITS, block, granted, now + settings.lease)
   return granted
 end
@@ -44,12 +39,12 @@ local function wait(waiter, want)
   return seconds
 end
 
--- How many of a block's permits others should have: its share of what is out over the limit, or waited for.
+-- How many of a block's permits others should have; all of them if it has lapsed.
 local function asked_back(block, held)
   if held == 0 then return 0 end
   if not redis.call('ZSCORE', PERMITS, block .. ':0') then return held end
   local in_use = redis.call('ZCARD', PERMITS)
-  local over = in_use + reserved() - math.floor(limit())
+  local over = in_use + math.min(redis.call('ZCARD', WAITING), math.floor(limit() / 2)) - math.floor(limit())
   if over <= 0 then return 0 end
   return math.min(held - 1, math.ceil(held * over / in_use))
 end

@@ -24,11 +24,10 @@ JITTER = (0.5, 1.5)
 
 
 def grant(want: int, limit: float, in_use: int, waiting: int) -> int:
-    """Return how many permits a request gets.
+    """Return how many permits a request gets: at least one whenever one is free.
 
-    One permit is given whenever one is free. A block gets at most half of what is free and not
-    reserved, so that the next one to come still finds something; what others wait for is reserved
-    from blocks, up to half of the limit, so that blocks are not starved in turn.
+    A block gets at most half of what is free, so that the next one to come still finds something,
+    and no more than its share when others wait: in proportion to what each of them wants.
 
     Args:
         want: permits asked for.
@@ -37,9 +36,28 @@ def grant(want: int, limit: float, in_use: int, waiting: int) -> int:
         waiting: permits that others wait for.
     """
     free = math.floor(limit) - in_use
-    if want > 1:
-        free -= min(waiting, math.floor(limit / 2))
-    return min(want, max(1, free // 2)) if free >= 1 else 0
+    if free < 1:
+        return 0
+    share = min(0.5, want / (want + waiting))
+    return min(want, max(1, math.floor(free * share)))
+
+
+def asked_back(held: int, limit: float, in_use: int, waiting: int) -> int:
+    """Return how many of a block's permits others should have; the block keeps one.
+
+    Its part of what is out over the limit, which may have been cut, or waited for: up to half of
+    the limit, so that those who hold permits are not starved in turn.
+
+    Args:
+        held: permits of the block.
+        limit: permits there are.
+        in_use: permits that are out.
+        waiting: permits that others wait for.
+    """
+    over = in_use + min(waiting, math.floor(limit / 2)) - math.floor(limit)
+    if over <= 0 or held == 0:
+        return 0
+    return min(held - 1, math.ceil(held * over / in_use))
 
 
 def wait_seconds(waiting: int, limit: float, seconds: float) -> float:

@@ -8,6 +8,7 @@ from celery_sagemaker.tasks.limits.semaphore import (
     JITTER,
     MAX_WAIT,
     MIN_WAIT,
+    asked_back,
     grant,
     spread,
     wait_seconds,
@@ -33,18 +34,35 @@ def test_one_permit_is_given_whenever_one_is_free(limit: float, in_use: int, wai
     assert grant(1, limit, in_use, waiting) == (in_use + 1 <= limit)
 
 
-@given(want=st.integers(2, 100), limit=st.floats(2, 100), waiting=counts)
+@given(want=st.integers(2, 100), limit=st.floats(1, 100), waiting=counts)
 def test_a_block_leaves_room(want: int, limit: float, waiting: int) -> None:
     """At least half of a semaphore that is free stays so; a block always gets something."""
     granted = grant(want, limit, 0, waiting)
     assert 1 <= granted <= max(1, int(limit) // 2)
 
 
-def test_blocks_leave_what_others_wait_for() -> None:
-    """But no more than half of the limit, else they would get nothing themselves."""
-    assert grant(50, 100, 60, waiting=30) == 5
-    assert grant(50, 100, 60, waiting=40) == 0
-    assert grant(50, 100, 40, waiting=1000) == 5
+def test_blocks_share_with_those_who_wait() -> None:
+    """In proportion to what each of them wants; two blocks never refuse each other for ever."""
+    assert grant(50, 100, 40, waiting=0) == 30
+    assert grant(10, 100, 40, waiting=20) == 10
+    assert grant(50, 100, 40, waiting=100) == 20
+    assert grant(50, 100, 99, waiting=1000) == 1
+
+
+def test_a_block_is_asked_for_its_part_of_what_is_missing() -> None:
+    """Half of the limit at most for those who wait, all that a cut has left over it."""
+    assert asked_back(50, 100, in_use=100, waiting=0) == 0
+    assert asked_back(50, 100, in_use=100, waiting=10) == 5
+    assert asked_back(50, 100, in_use=100, waiting=1000) == 25
+    assert asked_back(50, 50, in_use=100, waiting=0) == 25
+
+
+@given(held=st.integers(0, 200), limit=limits, others=counts, waiting=counts)
+def test_a_block_is_never_asked_for_its_last_permit(
+    held: int, limit: float, others: int, waiting: int
+) -> None:
+    """Whoever has begun goes on."""
+    assert 0 <= asked_back(held, limit, held + others, waiting) <= max(0, held - 1)
 
 
 @given(waiting=st.integers(0, 10_000), limit=limits, seconds=st.floats(0, 100))
