@@ -27,6 +27,9 @@ from hypothesis.stateful import run_state_machine_as_test as run_machine
 #: Seconds that a permit is leased to a holder of the models.
 LEASE = 30.0
 
+#: The breaker's defaults, but for the number of calls.
+THRESHOLDS = Thresholds(calls=8, share=0.5, window=30.0, cooldown=15.0, probes=3)
+
 #: Examples of each property: real Redis, about 0.1 ms a script.
 EXAMPLES = settings(
     max_examples=60,
@@ -94,34 +97,25 @@ class Model:
     blocks: dict[str, Block] = field(default_factory=dict)
     waiting: dict[str, tuple[int, float]] = field(default_factory=dict)
 
-    def lapse(self, now: float) -> None:
-        """Take back what has lapsed."""
-        self.blocks = {name: b for name, b in self.blocks.items() if b.expires > now}
-        self.waiting = {name: w for name, w in self.waiting.items() if w[1] > now}
-
-    @property
-    def in_use(self) -> int:
+    def in_use(self, now: float) -> int:
         """Permits that are out."""
-        return sum(block.held for block in self.blocks.values())
+        return sum(block.held for block in self.blocks.values() if block.expires > now)
 
-    @property
-    def waited_for(self) -> int:
+    def waited_for(self, now: float) -> int:
         """Permits that are waited for."""
-        return sum(wanted for wanted, _ in self.waiting.values())
+        return sum(wanted for wanted, until in self.waiting.values() if until > now)
 
     def admit(self, name: str, waiter: str, want: int, now: float) -> tuple[int, str, float]:
         """What `Gate.admit` answers."""
-        self.lapse(now)
         breaker, allowed, seconds = self.breaker.allow(want, now)
         if not allowed:
             return 0, "breaker", seconds
         self.waiting.pop(waiter, None)
-        limit = self.aimd.limit
-        granted = grant(allowed, limit, self.in_use, self.waited_for)
+        limit, waiting = self.aimd.limit, self.waited_for(now)
+        granted = grant(allowed, limit, self.in_use(now), waiting)
         if not granted:
-            seconds = wait_seconds(
-                self.waited_for, limit, 1 if self.seconds is None else self.seconds
-            )
+            one_call = 1.0 if self.seconds is None else self.seconds
+            seconds = wait_seconds(waiting, limit, one_call)
             wanted = min(allowed, max(1, math.floor(limit / 2)))
             self.waiting[waiter] = (wanted, now + 2 * seconds + GRACE)
             return 0, "concurrency", seconds
@@ -131,25 +125,22 @@ class Model:
         self.blocks[name] = Block(granted, now + LEASE, breaker.epoch)
         return granted, "", 0.0
 
-    def asked_back(self, held: int) -> int:
+    def asked_back(self, held: int, now: float) -> int:
         """What a live block is asked for."""
-        return asked_back(held, self.aimd.limit, self.in_use, self.waited_for)
+        return asked_back(held, self.aimd.limit, self.in_use(now), self.waited_for(now))
 
     def report(self, name: str, kept: int, tally: Tally, seconds: float, now: float) -> None:
         """What `Gate.report` does."""
-        epoch = self.blocks[name].epoch
-        self.lapse(now)
-        known = self.seconds or 0.0
-        self.aimd = self.aimd.after(tally, now=now, in_use=self.in_use, seconds=known)
+        epoch, in_use = self.blocks[name].epoch, self.in_use(now)
+        self.aimd = self.aimd.after(tally, now=now, in_use=in_use, seconds=self.seconds or 0.0)
         if tally.grow and seconds:
             old = seconds if self.seconds is None else self.seconds
             self.seconds = old + (1 - 0.9**tally.grow) * (seconds - old)
         neutral = tally.calls - tally.up - tally.down
         self.breaker = self.breaker.judge(epoch, now, up=tally.up, down=tally.down, neutral=neutral)
-        if name in self.blocks:
-            self.blocks[name].held = kept
-            if not kept:
-                del self.blocks[name]
+        self.blocks[name].held = kept
+        if not kept:
+            del self.blocks[name]
 
 
 OUTCOMES = st.dictionaries(
@@ -172,8 +163,7 @@ class Machine(RuleBasedStateMachine):
         prefix = f"test-{uuid.uuid4().hex}"
         ready = scripts(self.client, self.clock.lua)
         self.gate = Gate(ready, prefix, "churn", configured, LEASE)
-        thresholds = Thresholds(calls=8, share=0.5, window=30.0, cooldown=15.0, probes=3)
-        self.model = Model(Aimd(maximum, maximum), Breaker(thresholds=thresholds))
+        self.model = Model(Aimd(maximum, maximum), Breaker(thresholds=THRESHOLDS))
         self.epochs: dict[str, int] = {}
         self.made = 0
 
@@ -197,16 +187,14 @@ class Machine(RuleBasedStateMachine):
             return
         name = pick.choice(sorted(self.model.blocks))  # type: ignore[attr-defined]
         kept = pick.randint(0, self.model.blocks[name].held)  # type: ignore[attr-defined]
-        tally = Tally.of(outcomes)
-        lapsed = self.model.blocks[name].expires <= self.clock.now
+        tally, now = Tally.of(outcomes), self.clock.now
+        lapsed = self.model.blocks[name].expires <= now
         returned, epoch = self.gate.report(name, kept, self.epochs[name], tally, seconds)
-        self.model.report(name, kept, tally, seconds, self.clock.now)
+        self.model.report(name, kept, tally, seconds, now)
         stale = epoch != self.model.breaker.epoch
-        assert returned == (kept if lapsed or stale else self.model.asked_back(kept))
-        if epoch != self.epochs[name]:
-            assert epoch == self.model.breaker.epoch
+        assert returned == (kept if lapsed or stale else self.model.asked_back(kept, now))
         self.epochs[name] = epoch
-        if name in self.model.blocks:
+        if kept:
             self.model.blocks[name].epoch = epoch
 
     @rule()
@@ -216,9 +204,10 @@ class Machine(RuleBasedStateMachine):
         held = [(name, block.held) for name, block in self.model.blocks.items()]
         lapsed = {name for name, block in self.model.blocks.items() if block.expires <= now}
         assert self.gate.renew(held) == lapsed
-        self.model.lapse(now)
-        for block in self.model.blocks.values():
+        for name, block in list(self.model.blocks.items()):
             block.expires = now + LEASE
+            if name in lapsed:
+                del self.model.blocks[name]
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 5.0, 16.0, 31.0]))
     def wait(self, seconds: float) -> None:
@@ -231,9 +220,8 @@ class Machine(RuleBasedStateMachine):
         if not hasattr(self, "model"):
             return
         found, model, now = self.gate.state(), self.model, self.clock.now
-        model.lapse(now)
-        assert found.in_use == model.in_use <= model.aimd.maximum
-        assert found.waiting == model.waited_for
+        assert found.in_use == model.in_use(now) <= model.aimd.maximum
+        assert found.waiting == model.waited_for(now)
         assert found.limit == math.floor(model.aimd.limit)
         assert found.breaker == model.breaker.state(now)
         assert found.seconds == pytest.approx(model.seconds or 0.0)
@@ -247,26 +235,58 @@ def test_the_scripts_do_what_the_models_do(client: redis.Redis) -> None:
 
 @given(
     maximum=st.integers(1, 50),
+    unused=st.integers(0, 40),
     reports=st.lists(
         st.tuples(st.integers(0, 60), st.integers(0, 2), st.floats(0, 3)), max_size=30
     ),
 )
 @EXAMPLES
 def test_the_limit_is_the_model_s(
-    client: redis.Redis, maximum: int, reports: list[tuple[int, int, float]]
+    client: redis.Redis, maximum: int, unused: int, reports: list[tuple[int, int, float]]
 ) -> None:
-    """Any reports at any times, with every permit out: exactly the model's limit."""
-    clock = Clock(client)
+    """Any reports at any times, with any number of permits out: exactly the model's limit."""
+    clock, in_use = Clock(client), max(1, maximum - unused)
     configured = LimitSettings(max_concurrency=maximum)
     gate = Gate(scripts(client, clock.lua), f"test-{uuid.uuid4().hex}", "churn", configured, 1e6)
-    for n in range(maximum):
+    for n in range(in_use):
         gate.admit(f"b{n}", "w", 1)
     aimd = Aimd(maximum, maximum)
     for grow, cut, seconds in reports:
         clock.advance(seconds)
         gate.report("b0", 1, 0, Tally(grow + cut, grow=grow, cut=cut), 0.0)
-        aimd = aimd.after(Tally(grow + cut, grow=grow, cut=cut), now=clock.now, in_use=maximum)
+        aimd = aimd.after(Tally(grow + cut, grow=grow, cut=cut), now=clock.now, in_use=in_use)
         assert gate.state().limit == math.floor(aimd.limit)
+
+
+@given(
+    reports=st.lists(
+        st.tuples(
+            st.integers(0, 6), st.integers(0, 6), st.sampled_from([0.0, 1.0, 6.0, 15.0, 16.0])
+        ),
+        max_size=30,
+    )
+)
+@EXAMPLES
+def test_the_breaker_is_the_model_s(
+    client: redis.Redis, reports: list[tuple[int, int, float]]
+) -> None:
+    """Any outcomes at any times: the same state, the same counts."""
+    clock = Clock(client)
+    configured = LimitSettings(breaker=True, breaker_calls=8)
+    gate = Gate(scripts(client, clock.lua), f"test-{uuid.uuid4().hex}", "churn", configured, 1e6)
+    breaker = Breaker(thresholds=THRESHOLDS)
+    for up, down, seconds in reports:
+        clock.advance(seconds)
+        granted, _, wait, epoch = gate.admit("b", "w", 9)
+        breaker, passing, expected = breaker.allow(9, clock.now)
+        assert (granted, epoch) == (passing, breaker.epoch)
+        assert wait == pytest.approx(expected)
+        gate.report("b", 0, epoch, Tally(up + down, up=up, down=down), 0.0)
+        breaker = breaker.judge(epoch, clock.now, up=up, down=down)
+        state = gate.state()
+        assert state.breaker == breaker.state(clock.now)
+        assert state.failed == breaker.down + breaker.down_before
+        assert state.calls == breaker.up + breaker.up_before + state.failed
 
 
 def test_no_limits_cost_nothing() -> None:
@@ -465,7 +485,7 @@ def test_a_second_job_gets_its_share(client: redis.Redis, prefix: str) -> None:
         first.append(one.admit("churn", 40, waiter="one"))
     first.pop()
     assert one.state("churn").in_use == 40
-    second = []
+    second: list[Admission] = []
     while sum(block.permits for block in second) < 10:
         second.append(two.admit("churn", 20, waiter="two"))
         for block in first:

@@ -1,0 +1,61 @@
+"""Processes that take permits and use them, until they are killed; see test_limits_killed.
+
+Forks one for every line on stdin, after the imports that take a second, and prints its id. A permit
+in use is a connection to the witness: the kernel closes it, whatever ends the process.
+"""
+
+import os
+import random
+import signal
+import socket
+import sys
+import time
+
+import redis
+from celery_sagemaker.config import Settings
+from celery_sagemaker.tasks.limits import SUCCESS, Limits
+
+
+def enter(port: int) -> socket.socket:
+    """Tell the witness that a permit is in use; returns when it has counted it."""
+    connection = socket.create_connection(("127.0.0.1", port))
+    connection.recv(1)
+    return connection
+
+
+def leave(connection: socket.socket) -> None:
+    """Tell the witness that a permit is not in use; returns when it has counted that."""
+    connection.sendall(b"x")
+    connection.recv(1)
+    connection.close()
+
+
+def use(limits: Limits, port: int) -> None:
+    """Take blocks of permits and use them."""
+    draw = random.Random()
+    while True:
+        admission = limits.admit("churn", draw.randint(1, 4), waiter=str(os.getpid()))
+        if not admission:
+            time.sleep(0.005)
+            continue
+        with admission:
+            used = [enter(port) for _ in range(admission.permits)]
+            while used:
+                time.sleep(draw.uniform(0.0, 0.02))
+                leave(used.pop())
+                admission.report({SUCCESS: 1}, release=1)
+
+
+def main(url: str, prefix: str, limit: str, lease: str, port: str) -> None:
+    """Fork until stdin ends."""
+    settings = Settings(limits={"max_concurrency": int(limit)}, ledger={"lease": float(lease)})
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for _ in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            use(Limits(redis.Redis.from_url(url), prefix, settings), int(port))
+        print(pid, flush=True)  # noqa: T201 - read by the test
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
