@@ -8,9 +8,9 @@ import math
 import random
 
 #: Seconds a refused request waits, at least and at most. A parked request is found by a clock that
-#: ticks once a second; half a minute bounds what a wrong guess can cost.
+#: ticks once a second; a minute bounds what a wrong guess can cost.
 MIN_WAIT = 0.5
-MAX_WAIT = 30.0
+MAX_WAIT = 60.0
 
 #: Seconds beyond twice its wait for which a waiting request is expected back: a tick and a queue.
 GRACE = 5.0
