@@ -15,6 +15,9 @@ import redis
 from celery_sagemaker.config import Settings
 from celery_sagemaker.tasks.limits import SUCCESS, Limits
 
+#: Share of the blocks that are held for longer than a lease.
+LONG = 0.1
+
 
 def enter(port: int) -> socket.socket:
     """Tell the witness that a permit is in use; returns when it has counted it."""
@@ -30,8 +33,8 @@ def leave(connection: socket.socket) -> None:
     connection.close()
 
 
-def use(limits: Limits, port: int) -> None:
-    """Take blocks of permits and use them."""
+def use(limits: Limits, port: int, lease: float) -> None:
+    """Take blocks of permits and use them, now and then for longer than a lease."""
     draw = random.Random()
     while True:
         admission = limits.admit("churn", draw.randint(1, 4), waiter=str(os.getpid()))
@@ -40,8 +43,8 @@ def use(limits: Limits, port: int) -> None:
             continue
         with admission:
             used = [enter(port) for _ in range(admission.permits)]
+            time.sleep(1.5 * lease if draw.random() < LONG else draw.uniform(0.02, 0.05))
             while used:
-                time.sleep(draw.uniform(0.0, 0.02))
                 leave(used.pop())
                 admission.report({SUCCESS: 1}, release=1)
 
@@ -53,7 +56,7 @@ def main(url: str, prefix: str, limit: str, lease: str, port: str) -> None:
     for _ in sys.stdin:
         pid = os.fork()
         if pid == 0:
-            use(Limits(redis.Redis.from_url(url), prefix, settings), int(port))
+            use(Limits(redis.Redis.from_url(url), prefix, settings), int(port), float(lease))
         print(pid, flush=True)  # noqa: T201 - read by the test
 
 

@@ -21,8 +21,10 @@ LIMIT = 6
 #: Seconds of a lease: permits of the dead come back during the test, and no live one lapses because
 #: a busy machine stopped its holder for a while.
 LEASE = 2.0
-HOLDERS = 5
-KILLS = 15
+HOLDERS = 7
+KILLS = 10
+
+pytestmark = pytest.mark.timeout(120)
 
 
 class Witness:

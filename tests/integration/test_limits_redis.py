@@ -234,10 +234,15 @@ def test_the_scripts_do_what_the_models_do(client: redis.Redis) -> None:
 
 
 @given(
-    maximum=st.integers(1, 50),
-    unused=st.integers(0, 40),
+    maximum=st.sampled_from([1, 2, 7, 50]),
+    unused=st.sampled_from([0, 25, 40]),
     reports=st.lists(
-        st.tuples(st.integers(0, 60), st.integers(0, 2), st.floats(0, 3)), max_size=30
+        st.tuples(
+            st.integers(0, 200),
+            st.sampled_from([0, 0, 1, 3]),
+            st.sampled_from([0.0, 0.9, 1.0, 5.0]),
+        ),
+        max_size=30,
     ),
 )
 @EXAMPLES
@@ -261,7 +266,7 @@ def test_the_limit_is_the_model_s(
 @given(
     reports=st.lists(
         st.tuples(
-            st.integers(0, 6), st.integers(0, 6), st.sampled_from([0.0, 1.0, 6.0, 15.0, 16.0])
+            st.integers(0, 6), st.integers(0, 6), st.sampled_from([0.0, 1.0, 6.0, 16.0, 26.0, 40.0])
         ),
         max_size=30,
     )
@@ -317,6 +322,23 @@ def test_a_call_costs_two_round_trips(client: redis.Redis, prefix: str) -> None:
 def no_refusal(refusal: Admission) -> None:
     """Fail the test."""
     raise AssertionError(refusal.reason)
+
+
+def test_a_refused_call_is_made_when_there_is_room(client: redis.Redis, prefix: str) -> None:
+    """Whoever is told of the refusal decides; it waits under one name until it is admitted."""
+    ours = limits(client, prefix, max_concurrency=1)
+    holder = ours.admit("churn")
+    seen: list[int] = []
+
+    def wait(refusal: Admission) -> None:
+        assert refusal.reason is Reason.CONCURRENCY
+        seen.append(ours.state("churn").waiting)
+        if len(seen) == 3:
+            holder.report({SUCCESS: 1}, release=1)
+
+    assert ours.call("churn", lambda: "answer", refused=wait) == "answer"
+    assert seen == [1, 1, 1]
+    assert ours.state("churn").waiting == 0
 
 
 def test_the_limit_holds_over_all_processes(client: redis.Redis, prefix: str) -> None:
