@@ -1,7 +1,7 @@
 -- What every script begins with: the endpoint's settings and state.
 -- KEYS  1 permits (sorted set), 2 waiting (sorted set), 3 state (hash)
 -- ARGV  1 settings as JSON: lease, keep (seconds); max (0: any number), adaptive, backoff, interval; min_wait, max_wait,
---         waiting, grace; breaker, calls, share, window, cooldown, probes
+--         guess, waiting, grace; breaker, calls, share, window, cooldown, probes
 -- "now", in seconds by Redis' clock, is set before.
 local PERMITS, WAITING, STATE = KEYS[1], KEYS[2], KEYS[3]
 local FIELDS = {'limit', 'cut_at', 'seconds', 'epoch', 'retry_at', 'given', 'refill', 'passed', 'bucket', 'up', 'down',

@@ -161,6 +161,7 @@ def _wire(settings: LimitSettings, lease: float) -> dict[str, object]:
         "interval": aimd.INTERVAL,
         "min_wait": semaphore.MIN_WAIT,
         "max_wait": semaphore.MAX_WAIT,
+        "guess": semaphore.GUESS,
         "waiting": semaphore.WAITING,
         "grace": semaphore.GRACE,
         "breaker": settings.breaker,

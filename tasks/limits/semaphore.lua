@@ -32,7 +32,7 @@ end
 -- Note that someone waits; returns in how many seconds it is likely to get a permit.
 local function wait(waiter, want)
   local waiting = redis.call('ZCARD', WAITING)
-  local seconds = (state.seconds or 1) * (waiting + 1) / limit()
+  local seconds = (state.seconds or settings.guess) * (waiting + 1) / limit()
   seconds = math.max(settings.min_wait, math.min(settings.max_wait, seconds))
   local wanted = math.min(want, math.max(1, math.floor(limit() / 2)), settings.waiting - waiting)
   if wanted > 0 then add(WAITING, waiter, wanted, now + 2 * seconds + settings.grace) end

@@ -12,6 +12,10 @@ import random
 MIN_WAIT = 0.5
 MAX_WAIT = 60.0
 
+#: Seconds that a call is taken to last until one has been seen. Short: a refusal too many is cheap,
+#: a crowd that waits for calls of a second while they take a tenth of it leaves permits idle.
+GUESS = 0.1
+
 #: Seconds beyond twice its wait for which a waiting request is expected back: a tick and a queue.
 GRACE = 5.0
 

@@ -18,7 +18,7 @@ from celery_sagemaker.tasks.limits.aimd import Aimd
 from celery_sagemaker.tasks.limits.breaker import Breaker, Thresholds
 from celery_sagemaker.tasks.limits.gate import Gate, scripts
 from celery_sagemaker.tasks.limits.outcomes import Tally
-from celery_sagemaker.tasks.limits.semaphore import GRACE, asked_back, grant, wait_seconds
+from celery_sagemaker.tasks.limits.semaphore import GRACE, GUESS, asked_back, grant, wait_seconds
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -114,7 +114,7 @@ class Model:
         limit, waiting = self.aimd.limit, self.waited_for(now)
         granted = grant(allowed, limit, self.in_use(now), waiting)
         if not granted:
-            one_call = 1.0 if self.seconds is None else self.seconds
+            one_call = GUESS if self.seconds is None else self.seconds
             seconds = wait_seconds(waiting, limit, one_call)
             wanted = min(allowed, max(1, math.floor(limit / 2)))
             self.waiting[waiter] = (wanted, now + 2 * seconds + GRACE)
