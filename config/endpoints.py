@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 from .addresses import S3Prefix
 from .errors import suggestion
 from .retries import CODES
-from .sections import Count, Section
+from .sections import Count, LimitSettings, Section
 
 
 class RetryOverride(Section):
@@ -49,5 +49,7 @@ class EndpointSettings(Section):
     """Seconds the model has for an asynchronous request (InvocationTimeoutSeconds)."""
     repeatable: bool = False
     """Whether a request that may have run already can be sent again."""
+    limits: LimitSettings = LimitSettings()
+    """Changes to the limits for this endpoint; what is not given is as for every endpoint."""
     retries: RetryOverrides = Field(default_factory=dict)
     """Changes to the retry policies for this endpoint, by error code."""

@@ -61,6 +61,6 @@ def problems(error: ValidationError, known: Mapping[str, Iterable[str]]) -> dict
 
 def _section(path: list[str]) -> str:
     """Name the section a key is in; names chosen by the user are left out of it."""
-    if path[0] == "endpoints" and len(path) > 3:  # noqa: PLR2004 - endpoints.<name>.retries.<code>
-        return "retries"
+    if path[0] == "endpoints" and len(path) > 3:  # noqa: PLR2004 - endpoints.<name>.<section>.<key>
+        return path[2]
     return path[0] if len(path) > 1 else ""

@@ -76,3 +76,29 @@ class BudgetSettings(Section):
     """Tokens in a full bucket; botocore's retry quota has the same size."""
     refund: Annotated[int, Field(ge=0)] = 1
     """Tokens given back by one success."""
+
+
+class LimitSettings(Section):
+    """How many calls an endpoint gets at once from all workers, and when it gets none."""
+
+    max_concurrency: Count | None = None
+    """Calls at once, by the whole fleet; any number by default."""
+    adaptive: bool = True
+    """Whether throttling lowers the limit, down to one call, and successes raise it again."""
+    breaker: bool = False
+    """Whether calls stop for a while when the endpoint is down."""
+    breaker_calls: Count = 20
+    """Calls in the window before the breaker may open."""
+    breaker_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Share of the calls that have to find the endpoint down, for the breaker to open."""
+    breaker_window: Seconds = 30.0
+    """Seconds for which a call counts, at most; at least half of them."""
+    breaker_cooldown: Seconds = 15.0
+    """Seconds without a call after the breaker has opened."""
+    breaker_probes: Count = 3
+    """Calls that are let through afterwards; when all of them succeed, the breaker closes."""
+
+    @property
+    def limiting(self) -> bool:
+        """Whether there is anything to keep to."""
+        return self.max_concurrency is not None or self.breaker

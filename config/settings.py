@@ -22,6 +22,7 @@ from .sections import (
     BudgetSettings,
     Count,
     LedgerSettings,
+    LimitSettings,
     PollingSettings,
     TimeoutSettings,
     WholeSeconds,
@@ -80,6 +81,8 @@ class Settings(BaseSettings):
     polling: PollingSettings = PollingSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
     budget: BudgetSettings = BudgetSettings()
+    limits: LimitSettings = LimitSettings()
+    """The limits of every endpoint, each by itself."""
     endpoints: dict[str, EndpointSettings] = {}
     """What to know about single endpoints, by name in lower case."""
     retries: RetryOverrides = {}
@@ -164,6 +167,17 @@ class Settings(BaseSettings):
         """
         return self.endpoints.get(name.lower()) or EndpointSettings()
 
+    def limits_of(self, name: str) -> LimitSettings:
+        """Join an endpoint's limits: for every endpoint, for this one, for the component.
+
+        Args:
+            name: the endpoint, or `endpoint/component`, which may have a section of its own.
+        """
+        above = name.partition("/")[0]
+        layers = (self.limits, self.endpoint(above).limits, self.endpoint(name).limits)
+        given = (layer.model_dump(exclude_unset=True) for layer in layers)
+        return LimitSettings(**{key: value for layer in given for key, value in layer.items()})
+
     def sources(self) -> dict[str, str]:
         """Tell where each value came from.
 
@@ -202,6 +216,7 @@ def _known() -> dict[str, list[str]]:
         "polling": PollingSettings,
         "timeouts": TimeoutSettings,
         "budget": BudgetSettings,
+        "limits": LimitSettings,
         "endpoints": EndpointSettings,
         "retries": RetryOverride,
     }

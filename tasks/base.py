@@ -8,6 +8,7 @@ callbacks, chain and chord does the row reach its final state.
 
 import logging
 import re
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
@@ -25,6 +26,7 @@ from .attempts import Attempts, HandBack
 from .deployment import Deployment, deployment
 from .exceptions import MalformedMessage, PoisonMessage
 from .ledger import Run, State
+from .limits import Admission, resource
 
 if TYPE_CHECKING:
     from .messages import Message
@@ -226,8 +228,11 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
                 )
             return {"error": error.to_json()}
 
-    def attempt(self, function: Callable[[], T], endpoint: str) -> T:
-        """Call `function` under the endpoint's retry policies; a long wait is handed back."""
+    def attempt(self, function: Callable[[], T], endpoint: str, component: str | None = None) -> T:
+        """Call `function` under the endpoint's retry policies and the fleet's limits.
+
+        A long wait, and a call that is not admitted now, are handed back.
+        """
         run = self.ledger_run
         settings = self.deployment.settings
         repeatable = self.repeatable or settings.endpoint(endpoint).repeatable
@@ -240,7 +245,7 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
             owed=0 if run is None else run.owed,
         )
         try:
-            answer = attempts.call(function)
+            answer = attempts.call(lambda: self._limited(function, resource(endpoint, component)))
         except HandBack as later:
             raise self._handed_back(run, later.seconds, attempts) from later
         finally:
@@ -249,6 +254,15 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
         if run is not None and attempts.counted:
             ledger.spend(endpoint, -settings.budget.refund, size)
         return answer
+
+    def _limited(self, function: Callable[[], T], name: str) -> T:
+        limits = self.deployment.limits
+        return limits.call(name, function, refused=self._refused, waiter=self.request.id)
+
+    def _refused(self, refusal: Admission) -> None:
+        if self.ledger_run is not None:
+            raise HandBack(refusal.wait)
+        time.sleep(refusal.wait)  # called directly or eagerly: no worker slot is held
 
     def _handed_back(self, run: Run | None, seconds: float, attempts: Attempts) -> Ignore:
         if run is None:

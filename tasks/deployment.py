@@ -16,6 +16,7 @@ from redis.retry import Retry
 from ..config import Settings
 from .leases import Lease
 from .ledger import Ledger
+from .limits import Limits
 
 if TYPE_CHECKING:
     from ..runtime.s3 import S3Store
@@ -60,6 +61,11 @@ class Deployment:
     def lease(self) -> Lease:
         """This process' lease over what it runs, renewed by a thread from the first run on."""
         return Lease(self.ledger, self.owner)
+
+    @cached_property
+    def limits(self) -> Limits:
+        """What each endpoint gets at once, kept to by the whole fleet."""
+        return Limits(self.ledger.client, self.settings.prefix, self.settings)
 
     @cached_property
     def transport(self) -> "BotoTransport":

@@ -39,8 +39,12 @@ class InvokeTask(LedgerTask):
     def run_message(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Call the endpoint; returns the JSON form of its response."""
         message = Message.from_kwargs(kwargs, InvokeEndpointRequest)
-        endpoint = message.request.endpoint_name
-        return self.attempt(lambda: self._call(message).to_json(), endpoint)
+        request = message.request
+        return self.attempt(
+            lambda: self._call(message).to_json(),
+            request.endpoint_name,
+            request.inference_component_name,
+        )
 
     def _call(self, message: Message[InvokeEndpointRequest]) -> InvokeEndpointResponse:
         request = message.request

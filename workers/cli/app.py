@@ -2,7 +2,7 @@
 
 import typer
 
-from . import configuration, demo, invoking, state, up, worker
+from . import configuration, demo, invoking, limits, state, up, worker
 
 app = typer.Typer(
     name="celery-sagemaker",
@@ -17,4 +17,5 @@ app.command("worker")(worker.worker)
 app.command("invoke")(invoking.invoke)
 app.command("invoke-async")(invoking.invoke_async)
 app.command("status")(state.status)
+app.command("limits")(limits.limits)
 app.command("config")(configuration.config)
