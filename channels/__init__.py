@@ -8,6 +8,7 @@ or an error that says why not. docs/channels.md describes the format.
 from .async_subscribing import asubscribe
 from .cancelling import acancel, cancel
 from .cursor import EARLIEST, Cursor
+from .defaults import Defaults, Unset, configure
 from .events import End, Event, Part, Restarted, TextOf, text_of
 from .exceptions import (
     Cancelled,
@@ -31,6 +32,7 @@ __all__ = [
     "ChannelError",
     "ChannelOptions",
     "Cursor",
+    "Defaults",
     "End",
     "Event",
     "Part",
@@ -45,9 +47,11 @@ __all__ = [
     "StreamNotFound",
     "TextOf",
     "UnknownVersion",
+    "Unset",
     "acancel",
     "asubscribe",
     "cancel",
+    "configure",
     "subscribe",
     "text_of",
 ]

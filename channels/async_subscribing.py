@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator
 
 from . import async_server
 from .cursor import Cursor
-from .events import Event, TextOf, text_of
+from .defaults import choose
+from .events import Event, TextOf
 from .inbox import AsyncInbox
 from .options import ChannelOptions
 from .reader import Reader
@@ -17,21 +18,21 @@ from .wire import Keys, Look
 
 def asubscribe(
     stream: str,
-    redis: async_server.AsyncRedis,
+    redis: async_server.AsyncRedis | None = None,
     *,
     cursor: str | Cursor = "earliest",
     options: ChannelOptions | None = None,
-    to_text: TextOf = text_of,
+    to_text: TextOf | None = None,
 ) -> AsyncGenerator[Event, None]:
     """Follow a stream; arguments, events and errors are those of `subscribe`.
 
     All streams that an event loop follows on one server share one pub/sub connection. Close the
     generator (`contextlib.aclosing`) if you leave it before its end.
     """
-    chosen = options or ChannelOptions()
+    source, chosen, text = choose(redis, options, to_text)
     keys = Keys(chosen.prefix, stream)
     at = cursor if isinstance(cursor, Cursor) else Cursor.parse(cursor)
-    return _follow(async_server.of(redis), keys, at, chosen, to_text)
+    return _follow(async_server.of(source), keys, at, chosen, text)
 
 
 async def _follow(

@@ -3,12 +3,15 @@
 from typing import Any
 
 from . import async_server, server
+from .defaults import choose
 from .options import ChannelOptions
 from .relay import milliseconds
 from .wire import Keys
 
 
-def cancel(stream: str, redis: server.Redis, *, options: ChannelOptions | None = None) -> str:
+def cancel(
+    stream: str, redis: server.Redis | None = None, *, options: ChannelOptions | None = None
+) -> str:
     """Ask the producer to cancel; the stream then ends with `StreamCancelled`.
 
     The wish is a key and a message: a producer that opens the stream later finds it, too.
@@ -22,16 +25,21 @@ def cancel(stream: str, redis: server.Redis, *, options: ChannelOptions | None =
         TypeError: the client decodes responses.
         redis.RedisError: Redis is gone.
     """
-    name, keys, kept = _call(stream, options or ChannelOptions())
-    return _state(server.of(redis).call(name, keys, kept))
+    source, chosen, _ = choose(redis, options, None)
+    name, keys, kept = _call(stream, chosen)
+    return _state(server.of(source).call(name, keys, kept))
 
 
 async def acancel(
-    stream: str, redis: async_server.AsyncRedis, *, options: ChannelOptions | None = None
+    stream: str,
+    redis: async_server.AsyncRedis | None = None,
+    *,
+    options: ChannelOptions | None = None,
 ) -> str:
     """Ask the producer to cancel; the same as `cancel`, for asyncio."""
-    name, keys, kept = _call(stream, options or ChannelOptions())
-    return _state(await async_server.of(redis).call(name, keys, kept))
+    source, chosen, _ = choose(redis, options, None)
+    name, keys, kept = _call(stream, chosen)
+    return _state(await async_server.of(source).call(name, keys, kept))
 
 
 def _call(stream: str, options: ChannelOptions) -> tuple[str, tuple[str, str], int]:

@@ -5,7 +5,8 @@ from collections.abc import Generator
 
 from . import server
 from .cursor import Cursor
-from .events import Event, TextOf, text_of
+from .defaults import choose
+from .events import Event, TextOf
 from .inbox import Inbox
 from .options import ChannelOptions
 from .reader import Reader
@@ -18,11 +19,11 @@ BLIND = 2
 
 def subscribe(
     stream: str,
-    redis: server.Redis,
+    redis: server.Redis | None = None,
     *,
     cursor: str | Cursor = "earliest",
     options: ChannelOptions | None = None,
-    to_text: TextOf = text_of,
+    to_text: TextOf | None = None,
 ) -> Generator[Event, None, None]:
     """Follow a stream: every record once and in order, from the cursor to the end.
 
@@ -31,10 +32,11 @@ def subscribe(
 
     Args:
         stream: its id.
-        redis: a client without `decode_responses`, or a URL.
+        redis: a client without `decode_responses`, or a URL; by default the deployment's.
         cursor: the last position that was seen, or `earliest`.
-        options: the deployment's; the reader's own are `wait`, `grace`, `idle` and `inbox`.
-        to_text: makes a part's text from its framing and data.
+        options: by default the deployment's; the reader's own are `wait`, `grace`, `idle` and
+            `inbox`.
+        to_text: makes a part's text from its framing and data; by default as the deployment does.
 
     Yields:
         `Part`, `Restarted` when another attempt begins from the start, finally `End`. Nothing, if
@@ -42,6 +44,7 @@ def subscribe(
 
     Raises:
         ValueError: the stream's id or the cursor is malformed.
+        Unset: no Redis was given, and the process has no deployment.
         TypeError: the client decodes responses.
         StreamNotFound: nobody opened it within `wait`, or it has expired.
         StreamFailed: the producer ended it with an error.
@@ -50,10 +53,10 @@ def subscribe(
         ProducerLost: the producer died, and no other took over within `grace`.
         redis.ConnectionError: Redis was away for `grace`.
     """
-    chosen = options or ChannelOptions()
+    source, chosen, text = choose(redis, options, to_text)
     keys = Keys(chosen.prefix, stream)
     at = cursor if isinstance(cursor, Cursor) else Cursor.parse(cursor)
-    return _follow(server.of(redis), keys, at, chosen, to_text)
+    return _follow(server.of(source), keys, at, chosen, text)
 
 
 def _follow(

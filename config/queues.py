@@ -10,9 +10,11 @@ from kombu import Exchange, Queue
 INVOKE = "sagemaker.invoke"
 #: Submissions to asynchronous endpoints, and the collection of their outputs: milliseconds.
 ASYNC = "sagemaker.async"
+#: Response streams: seconds to minutes each, all of which hold a slot.
+STREAM = "sagemaker.stream"
 #: Looks at S3 for pending outputs; apart, so that a full INVOKE queue delays no deadline.
 POLL = "sagemaker.poll"
-ALL = (INVOKE, ASYNC, POLL)
+ALL = (INVOKE, ASYNC, STREAM, POLL)
 
 #: Task name to queue.
 TASKS: Mapping[str, str] = MappingProxyType(
@@ -20,6 +22,7 @@ TASKS: Mapping[str, str] = MappingProxyType(
         "sagemaker.invoke": INVOKE,
         "sagemaker.invoke_async": ASYNC,
         "sagemaker.collect": ASYNC,
+        "sagemaker.stream": STREAM,
         "sagemaker.poll": POLL,
     }
 )

@@ -184,7 +184,12 @@ def _model_status(status: int | None) -> str:
 
 
 def policy_for(
-    error: Failure, settings: "Settings", endpoint_name: str, *, repeatable: bool = False
+    error: Failure,
+    settings: "Settings",
+    endpoint_name: str,
+    *,
+    repeatable: bool = False,
+    strict: bool = False,
 ) -> RetryPolicy:
     """Find the policy for an error: the default, changed for its class, then for the endpoint.
 
@@ -195,6 +200,7 @@ def policy_for(
         settings: the deployment's settings.
         endpoint_name: the endpoint that was called.
         repeatable: whether the caller says that a second run does no harm.
+        strict: whether that is for the caller alone to say, and not for the endpoint's section.
     """
     key = key_of(error)
     policy = DEFAULTS.get(key, NO_RETRY)
@@ -202,7 +208,7 @@ def policy_for(
     for table in (settings.retries, endpoint.retries):
         for name in (error.code, key):
             policy = _changed(policy, table.get(name))
-    may_repeat = repeatable or endpoint.repeatable
+    may_repeat = repeatable or (endpoint.repeatable and not strict)
     if may_have_run(error, key) and not may_repeat:
         return replace(policy, attempts=1)
     return policy

@@ -102,3 +102,30 @@ class LimitSettings(Section):
     def limiting(self) -> bool:
         """Whether there is anything to keep to."""
         return self.max_concurrency is not None or self.breaker
+
+
+class StreamSettings(Section):
+    """Response streams, and the channels that carry them to their readers."""
+
+    first_part_timeout: Seconds | None = None
+    """Seconds from the call to the stream's first part; unlimited by default."""
+    idle_timeout: Seconds | None = None
+    """Seconds between two parts; unlimited by default."""
+    total_timeout: Seconds | None = None
+    """Seconds a stream may take; unlimited by default."""
+    coalesce_seconds: Annotated[float, Field(ge=0)] = 0.025
+    """Seconds a record may wait for others to share a message; 0 sends each at once."""
+    coalesce_bytes: Annotated[int, Field(ge=0)] = 4_096
+    """Bytes of held records that are sent before their time."""
+    buffer_bytes: Count = 8_388_608
+    """Bytes kept while Redis is gone; then the stream ends for its readers."""
+    heartbeat: Seconds = 5.0
+    """Seconds between two signs of life of a silent stream; its lease is three of them."""
+    ttl: Seconds = 3_600.0
+    """Seconds a stream without a sign of life is kept."""
+    ttl_after_end: Seconds = 600.0
+    """Seconds a stream can be replayed after its end."""
+    wait: Seconds = 300.0
+    """Seconds a reader waits for a stream that no worker has begun."""
+    grace: Seconds = 60.0
+    """Seconds a reader waits for another attempt when the producer is lost."""

@@ -24,6 +24,7 @@ from .sections import (
     LedgerSettings,
     LimitSettings,
     PollingSettings,
+    StreamSettings,
     TimeoutSettings,
     WholeSeconds,
 )
@@ -80,6 +81,7 @@ class Settings(BaseSettings):
     ledger: LedgerSettings = LedgerSettings()
     polling: PollingSettings = PollingSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
+    streams: StreamSettings = StreamSettings()
     budget: BudgetSettings = BudgetSettings()
     limits: LimitSettings = LimitSettings()
     """The limits of every endpoint, each by itself."""
@@ -215,6 +217,7 @@ def _known() -> dict[str, list[str]]:
         "ledger": LedgerSettings,
         "polling": PollingSettings,
         "timeouts": TimeoutSettings,
+        "streams": StreamSettings,
         "budget": BudgetSettings,
         "limits": LimitSettings,
         "endpoints": EndpointSettings,

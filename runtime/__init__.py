@@ -12,6 +12,7 @@ from .responses import (
     InvokeEndpointAsyncResponse,
     InvokeEndpointResponse,
     InvokeEndpointWithResponseStreamResponse,
+    StreamOutput,
 )
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "InvokeEndpointResponse",
     "InvokeEndpointWithResponseStreamRequest",
     "InvokeEndpointWithResponseStreamResponse",
+    "StreamOutput",
     "exceptions",
 ]

@@ -20,7 +20,8 @@ def encode(payload: object, content_type: str | None = None) -> tuple[bytes, str
 
     Args:
         payload: JSON values become application/json, a string text/plain, bytes
-            application/octet-stream; a response, or its JSON form, its own body and type.
+            application/octet-stream; a response, or its JSON form, its own body and type; of a
+            stream, the text.
         content_type: overrides what the payload suggests.
 
     Raises:
@@ -44,6 +45,8 @@ def _bytes(payload: object) -> tuple[bytes, str]:
             | responses.AsyncInferenceOutput()
         ) if payload.body is not None:
             return payload.body, payload.content_type or "application/octet-stream"
+        case responses.StreamOutput() if payload.text is not None:
+            return _text(payload.text), "text/plain; charset=utf-8"
         case dict() | list() | tuple() | int() | float() | None:
             return _json(payload), "application/json"
     raise InvalidRequest(

@@ -85,11 +85,33 @@ class AsyncInferenceOutput(_WithBody, Value):
     body: bytes | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamOutput(Value):
+    """What is left of a stream that was relayed to its readers, when it has ended."""
+
+    operation: ClassVar[str] = "StreamOutput"
+
+    text: str | None
+    """All that the model wrote; None if it is too large to travel with the result."""
+    parts: int
+    """Records that readers were given."""
+    size: int
+    """Bytes of the payload."""
+    crc32: str
+    """Of the payload, eight hexadecimal digits."""
+    finish: str
+    """`complete`, or `unknown` when the payload did not say so itself."""
+    content_type: str | None = None
+    invoked_production_variant: str | None = None
+    custom_attributes: str | None = None
+
+
 Response = (
     InvokeEndpointResponse
     | InvokeEndpointAsyncResponse
     | InvokeEndpointWithResponseStreamResponse
     | AsyncInferenceOutput
+    | StreamOutput
 )
 
 _BY_OPERATION: dict[str, type[Response]] = {
@@ -97,6 +119,7 @@ _BY_OPERATION: dict[str, type[Response]] = {
     InvokeEndpointAsyncResponse.operation: InvokeEndpointAsyncResponse,
     InvokeEndpointWithResponseStreamResponse.operation: InvokeEndpointWithResponseStreamResponse,
     AsyncInferenceOutput.operation: AsyncInferenceOutput,
+    StreamOutput.operation: StreamOutput,
 }
 
 
@@ -104,7 +127,7 @@ def is_response(value: object) -> TypeGuard[Mapping[str, Any]]:
     """Whether a JSON value is a response's JSON form."""
     if not isinstance(value, Mapping) or value.get("operation") not in _BY_OPERATION:
         return False
-    return jsonbytes.is_json(value.get("body")) or "output_location" in value
+    return jsonbytes.is_json(value.get("body")) or "output_location" in value or "crc32" in value
 
 
 def from_json(value: Mapping[str, Any]) -> Response:

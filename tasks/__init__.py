@@ -5,22 +5,36 @@ Importing this in a web process loads neither boto3 nor the command line.
 
 from celery import Celery
 
+from .. import channels
+from . import streams
 from .collect import collect
 from .delivery import revoke
 from .deployment import configure, deployment, this_app
-from .exceptions import LedgerError, LostMessage, MalformedMessage, PoisonMessage
+from .exceptions import (
+    Expired,
+    LedgerError,
+    LostMessage,
+    MalformedMessage,
+    PoisonMessage,
+    Revoked,
+    StreamInterrupted,
+)
 from .invoke import invoke
 from .invoke_async import invoke_async
 from .ledger import State, Status
 from .poll import poll
+from .stream import stream
 
 __all__ = [
+    "Expired",
     "LedgerError",
     "LostMessage",
     "MalformedMessage",
     "PoisonMessage",
+    "Revoked",
     "State",
     "Status",
+    "StreamInterrupted",
     "collect",
     "configure",
     "counts",
@@ -30,8 +44,12 @@ __all__ = [
     "poll",
     "revoke",
     "status",
+    "stream",
     "usage",
 ]
+
+# Whoever reads streams in this process reads those of the current app.
+channels.configure(streams.reading)
 
 
 def status(id_: str, app: Celery | None = None) -> Status | None:

@@ -22,7 +22,7 @@ from ..config import retries
 from ..runtime import exceptions
 from ..runtime.exceptions import InferenceError, InvalidRequest
 from . import messages, publications
-from .attempts import Attempts, HandBack
+from .attempts import Attempts, HandBack, PolicyFor
 from .deployment import Deployment, deployment
 from .exceptions import MalformedMessage, PoisonMessage
 from .ledger import Run, State
@@ -53,6 +53,21 @@ def inference_id(task_id: str) -> str:
     except ValueError:
         fits = FILENAME.fullmatch(task_id)
         return task_id if fits else uuid.uuid5(uuid.NAMESPACE_OID, task_id).hex
+
+
+#: States in which errors end a request; any other fails it.
+ENDS = {
+    exceptions.AsyncDeadlinePassed: State.EXPIRED,
+    exceptions.StreamCancelled: State.REVOKED,
+}
+
+
+class HandedBack(Ignore):
+    """The request goes on in `seconds`, in another run; this one has nothing more to do."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
 
 
 class LedgerTask(celery.Task):  # type: ignore[type-arg]
@@ -169,7 +184,7 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
         if self.request.is_eager or self.request.called_directly:
             return
         parts = self.deployment
-        parts.lease.keep()
+        parts.work()
         name = self.name
         run = parts.ledger.begin(task_id, name, parts.owner)
         if run == "ABSENT" and self.accepts_delivered:
@@ -228,17 +243,30 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
                 )
             return {"error": error.to_json()}
 
-    def attempt(self, function: Callable[[], T], endpoint: str, component: str | None = None) -> T:
+    def attempt(
+        self,
+        function: Callable[[], T],
+        endpoint: str,
+        component: str | None = None,
+        policy_for: PolicyFor | None = None,
+    ) -> T:
         """Call `function` under the endpoint's retry policies and the fleet's limits.
 
-        A long wait, and a call that is not admitted now, are handed back.
+        Args:
+            function: makes the call.
+            endpoint: that is called.
+            component: the inference component that is called.
+            policy_for: gives an error its policy; by default as the settings and the caller say.
+
+        Raises:
+            HandedBack: a wait is too long to hold a slot, or the call is not admitted now.
+            InferenceError: the last error.
         """
         run = self.ledger_run
         settings = self.deployment.settings
-        repeatable = self.repeatable or settings.endpoint(endpoint).repeatable
         ledger, size = self.deployment.ledger, settings.budget.size
         attempts = Attempts(
-            lambda error: retries.policy_for(error, settings, endpoint, repeatable=repeatable),
+            policy_for or self._policy_for(endpoint),
             (lambda _: True) if run is None else (lambda c: ledger.spend(endpoint, c, size)),
             hold_limit=float("inf") if run is None else settings.hold_limit,
             counted={} if run is None else run.attempts,
@@ -255,6 +283,10 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
             ledger.spend(endpoint, -settings.budget.refund, size)
         return answer
 
+    def _policy_for(self, endpoint: str) -> PolicyFor:
+        settings, repeatable = self.deployment.settings, self.repeatable
+        return lambda error: retries.policy_for(error, settings, endpoint, repeatable=repeatable)
+
     def _limited(self, function: Callable[[], T], name: str) -> T:
         limits = self.deployment.limits
         return limits.call(name, function, refused=self._refused, waiter=self.request.id)
@@ -264,13 +296,13 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
             raise HandBack(refusal.wait)
         time.sleep(refusal.wait)  # called directly or eagerly: no worker slot is held
 
-    def _handed_back(self, run: Run | None, seconds: float, attempts: Attempts) -> Ignore:
+    def _handed_back(self, run: Run | None, seconds: float, attempts: Attempts) -> HandedBack:
         if run is None:
             raise AssertionError("Without a row every wait is held.")
         self.deployment.ledger.park(
             run, seconds, attempts=dumps(attempts.counted), owed=attempts.owed or "", intent=""
         )
-        return Ignore()
+        return HandedBack(seconds)
 
     @property
     def repeatable(self) -> bool:
@@ -288,8 +320,8 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
             reason = exc.to_json()
         else:
             reason = {"code": type(exc).__name__, "message": str(exc), "members": {}}
-        expired = isinstance(exc, exceptions.AsyncDeadlinePassed)
-        self._finish(State.EXPIRED if expired else State.FAILED, reason)
+        found = (state for kind, state in ENDS.items() if isinstance(exc, kind))
+        self._finish(next(found, State.FAILED), reason)
 
     def _finish(self, state: State, reason: Mapping[str, Any] | None) -> None:
         run = self.ledger_run

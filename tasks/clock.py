@@ -55,7 +55,6 @@ class Clock:
         Raises:
             redis.RedisError, kombu.exceptions.OperationalError: Redis or the broker is away.
         """
-        self._close_revoked()
         if not self._lead():
             return Ticked(leading=False)
         ledger = self.parts.ledger
@@ -119,7 +118,7 @@ class Clock:
             self._app.send_task("sagemaker.poll", args=(prefix,), ignore_result=True)
         return len(prefixes)
 
-    def _close_revoked(self) -> None:
+    def close_revoked(self) -> None:
         """End what `AsyncResult.revoke` told the workers: no message of it need be waiting."""
         now_revoked = set(self._revoked())
         for id_ in now_revoked - self._closed:

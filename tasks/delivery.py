@@ -9,7 +9,9 @@ from celery.app.task import Context
 from kombu.utils.json import loads
 
 from ..runtime.exceptions import InferenceError
+from . import streams
 from .deployment import deployment, this_app
+from .exceptions import Revoked
 from .ledger import State
 
 if TYPE_CHECKING:
@@ -30,10 +32,28 @@ def send(app: Celery, signature: str, producer: "Producer | None" = None) -> Non
 def fail(app: Celery, id_: str, signature: str, error: InferenceError) -> bool:
     """End a request that no run will end; Celery stores the failure and calls the errbacks."""
     ledger = deployment(app).ledger
-    if not ledger.close(id_, State.FAILED, error.to_json()):
+    if not close(app, id_, State.FAILED, error):
         return False
     ledger.bury({"id": id_, **error.to_json(), "signature": json.loads(signature)})
     app.backend.mark_as_failure(id_, error, request=context(signature))
+    return True
+
+
+def close(app: Celery, id_: str, state: State, error: InferenceError) -> bool:
+    """End a request from outside a run, and tell the readers of a stream.
+
+    Returns:
+        False when the request is unknown, has a final state, or its outcome is being delivered.
+    """
+    parts = deployment(app)
+    status = parts.ledger.status(id_)
+    if status is None or not parts.ledger.close(id_, state, error.to_json()):
+        return False
+    if status.task == streams.TASK:
+        if state == State.REVOKED:
+            streams.cancel(parts, id_)
+        else:
+            streams.conclude(parts, id_, error)
     return True
 
 
@@ -46,9 +66,8 @@ def revoke(id_: str, app: Celery | None = None) -> bool:
         False when the request is unknown, has a final state, or its outcome is being delivered.
     """
     app = this_app(app)
-    ledger = deployment(app).ledger
-    signature = ledger.signature(id_)
-    if signature is None or not ledger.close(id_, State.REVOKED, _REVOKED):
+    signature = deployment(app).ledger.signature(id_)
+    if signature is None or not close(app, id_, State.REVOKED, Revoked()):
         return False
     app.control.revoke(id_)
     app.backend.mark_as_revoked(id_, reason="revoked", request=context(signature))
@@ -75,9 +94,6 @@ def context(signature: str) -> Context:
             "delivery_info": {},
         }
     )
-
-
-_REVOKED = {"code": "Revoked", "message": "The request was revoked.", "members": {}}
 
 
 def _listed(value: Any) -> list[Any]:

@@ -13,6 +13,7 @@ from celery import Celery, current_app
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
+from ..channels import ChannelOptions
 from ..config import Settings
 from .leases import Lease
 from .ledger import Ledger
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 #: Seconds a command of ours may take: longer than a busy Redis pauses, shorter than a lease.
 SOCKET_TIMEOUT = 10.0
 
+#: Seconds between two tries of a command while Redis is away.
+BACKOFF = ExponentialBackoff(cap=1.0, base=0.05)
+
+#: Tries after the first: of a caller within about two seconds, of a worker within about a minute.
+CALLER_RETRIES = 5
+WORKER_RETRIES = 60
+
 
 class Deployment:
     """The parts of one app in one process; made on first use, again after a fork."""
@@ -35,6 +43,7 @@ class Deployment:
         self.owner = uuid.uuid4().hex
         """Names this process in the ledger."""
         self._counted: Counter[str] = Counter()
+        self._working = False
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -46,7 +55,7 @@ class Deployment:
             socket_connect_timeout=self.settings.timeouts.connect,
             socket_keepalive=True,
             health_check_interval=25,
-            retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), 5),
+            retry=Retry(BACKOFF, CALLER_RETRIES),
         )
         return Ledger(
             client,
@@ -66,6 +75,32 @@ class Deployment:
     def limits(self) -> Limits:
         """What each endpoint gets at once, kept to by the whole fleet."""
         return Limits(self.ledger.client, self.settings.prefix, self.settings)
+
+    def work(self) -> None:
+        """Say that this process runs tasks: it keeps a lease, and waits out a restart of Redis.
+
+        What a run was answered has been paid for; a caller's process is told of an outage soon.
+        """
+        if not self._working:
+            self._working = True
+            self.ledger.client.set_retry(Retry(BACKOFF, WORKER_RETRIES))
+        self.lease.keep()
+
+    @cached_property
+    def channels(self) -> ChannelOptions:
+        """How streams are relayed to their readers."""
+        chosen = self.settings.streams
+        return ChannelOptions(
+            prefix=self.settings.prefix,
+            ttl=chosen.ttl,
+            ttl_after_end=chosen.ttl_after_end,
+            heartbeat=chosen.heartbeat,
+            coalesce_seconds=chosen.coalesce_seconds,
+            coalesce_bytes=chosen.coalesce_bytes,
+            buffer_bytes=chosen.buffer_bytes,
+            wait=chosen.wait,
+            grace=chosen.grace,
+        )
 
     @cached_property
     def transport(self) -> "BotoTransport":

@@ -4,7 +4,10 @@ InferenceError
 └─ LedgerError
    ├─ MalformedMessage
    ├─ PoisonMessage
-   └─ LostMessage
+   ├─ LostMessage
+   ├─ Revoked
+   ├─ Expired
+   └─ StreamInterrupted
 """
 
 from typing import ClassVar
@@ -34,3 +37,22 @@ class LostMessage(LedgerError):
     """The request's message was sent again and again, and no worker ever began it."""
 
     code: ClassVar[str] = "LostMessage"
+
+
+class Revoked(LedgerError):
+    """The request was revoked."""
+
+    code: ClassVar[str] = "Revoked"
+
+
+class Expired(LedgerError):
+    """The request's message expired before a worker began it."""
+
+    code: ClassVar[str] = "Expired"
+
+
+class StreamInterrupted(LedgerError):
+    """The stream's worker died after its readers had been given a part of the output."""
+
+    code: ClassVar[str] = "StreamInterrupted"
+    may_have_run: ClassVar[bool] = True

@@ -1,14 +1,12 @@
 """`sagemaker.invoke`: InvokeEndpoint in the background."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from celery import shared_task
 
+from ..config import Settings
 from ..runtime.requests import InvokeEndpointRequest
-from ..runtime.responses import InvokeEndpointResponse
-from ..runtime.s3 import S3Location
 from . import messages, staging
 from .base import LedgerTask, inference_id
 from .messages import Message
@@ -25,13 +23,7 @@ class InvokeTask(LedgerTask):
     ) -> tuple[Message[InvokeEndpointRequest], Upload | None]:
         """Validate what the caller wrote; returns its message, and what has to be uploaded."""
         settings = self.deployment.settings
-
-        def defaults(endpoint: str) -> dict[str, Any]:
-            given = settings.endpoint(endpoint)
-            chosen = {"content_type": given.content_type, "accept": given.accept}
-            named = {name: value for name, value in chosen.items() if value is not None}
-            return {**named, "inference_id": inference_id(task_id)}
-
+        defaults = realtime_defaults(settings, task_id)
         message = messages.compose(InvokeEndpointRequest, args, kwargs, defaults=defaults)
         message.request.validate()
         return staging.route_realtime(message, settings, task_id)
@@ -41,17 +33,26 @@ class InvokeTask(LedgerTask):
         message = Message.from_kwargs(kwargs, InvokeEndpointRequest)
         request = message.request
         return self.attempt(
-            lambda: self._call(message).to_json(),
+            lambda: self._call(message),
             request.endpoint_name,
             request.inference_component_name,
         )
 
-    def _call(self, message: Message[InvokeEndpointRequest]) -> InvokeEndpointResponse:
-        request = message.request
-        if message.staged:
-            staged = self.deployment.store.get(S3Location.parse(message.staged))
-            request = replace(request, body=staged.body or b"")
-        return self.deployment.transport.invoke(request)
+    def _call(self, message: Message[InvokeEndpointRequest]) -> dict[str, Any]:
+        parts = self.deployment
+        return parts.transport.invoke(staging.whole(message, parts)).to_json()
+
+
+def realtime_defaults(settings: Settings, task_id: str) -> Callable[[str], dict[str, Any]]:
+    """Return what gives an endpoint's name the members of its requests that name none."""
+
+    def defaults(endpoint: str) -> dict[str, Any]:
+        given = settings.endpoint(endpoint)
+        chosen = {"content_type": given.content_type, "accept": given.accept}
+        named = {name: value for name, value in chosen.items() if value is not None}
+        return {**named, "inference_id": inference_id(task_id)}
+
+    return defaults
 
 
 @shared_task(bind=True, base=InvokeTask, name="sagemaker.invoke")

@@ -4,21 +4,29 @@ A caller writes `invoke.delay("endpoint", payload, content_type=...)`. What trav
 `message`: a request under a version, so that an older worker refuses what it cannot read.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Generic, Self, TypeVar
 
 from ..runtime import payloads, responses
 from ..runtime.exceptions import InvalidRequest, PayloadTooLarge
-from ..runtime.requests import InvokeEndpointAsyncRequest, InvokeEndpointRequest
+from ..runtime.requests import (
+    InvokeEndpointAsyncRequest,
+    InvokeEndpointRequest,
+    InvokeEndpointWithResponseStreamRequest,
+)
 from ..runtime.responses import AsyncInferenceOutput
 from .exceptions import MalformedMessage
 
 #: Version of the message's form; a worker reads this one and older ones.
 VERSION = 1
 
-Request = InvokeEndpointRequest | InvokeEndpointAsyncRequest
-R = TypeVar("R", InvokeEndpointRequest, InvokeEndpointAsyncRequest)
+R = TypeVar(
+    "R",
+    InvokeEndpointRequest,
+    InvokeEndpointAsyncRequest,
+    InvokeEndpointWithResponseStreamRequest,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +38,8 @@ class Message(Generic[R]):
     """Whether a call that may have run may be made again."""
     staged: str | None = None
     """Where the body of a real-time request waits on S3, when the broker does not carry it."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What the task is told, not the endpoint; JSON values."""
 
     def to_kwargs(self) -> dict[str, Any]:
         """Return the keyword arguments of the task that carries this message."""
@@ -38,6 +48,8 @@ class Message(Generic[R]):
             values["repeatable"] = True
         if self.staged:
             values["staged"] = self.staged
+        if self.options:
+            values["options"] = dict(self.options)
         return {"message": values}
 
     @classmethod
@@ -58,7 +70,10 @@ class Message(Generic[R]):
             request = request_type.from_json(values["request"])
         except (InvalidRequest, KeyError, TypeError, ValueError) as error:
             raise MalformedMessage(f"The message's request cannot be read: {error!r}") from error
-        return cls(request, bool(values.get("repeatable", False)), values.get("staged"))
+        options = values.get("options", {})
+        if not isinstance(options, Mapping):
+            raise MalformedMessage("The message's options are no JSON object.")
+        return cls(request, bool(values.get("repeatable")), values.get("staged"), options)
 
 
 def travels(kwargs: Mapping[str, Any]) -> bool:
@@ -80,6 +95,7 @@ def compose(
     kwargs: Mapping[str, Any],
     *,
     defaults: Callable[[str], Mapping[str, Any]],
+    options: Collection[str] = (),
 ) -> Message[R]:
     """Make a message of what a caller wrote.
 
@@ -89,6 +105,7 @@ def compose(
             Celery puts the previous result first: what is not a string there is the payload.
         kwargs: `endpoint`, `payload`, `repeatable` and the request's own members.
         defaults: for an endpoint's name, members to use where the caller gives none.
+        options: names of keywords that are for the task, not for the endpoint.
 
     Raises:
         InvalidRequest: something is missing, unknown, or not a payload.
@@ -99,6 +116,7 @@ def compose(
     for name, value in defaults(endpoint).items():
         members.setdefault(name, value)
     repeatable = bool(members.pop("repeatable", False))
+    chosen = {name: members.pop(name) for name in options if name in members}
     _refuse_unknown(request_type, members)
     if payload is None and "input_location" not in members:
         raise InvalidRequest(f"{request_type.operation} needs a payload.")
@@ -110,7 +128,8 @@ def compose(
     elif payload is not None:
         body, content_type = payloads.encode(payload, members.pop("content_type", None))
         members.update(body=body, content_type=content_type)
-    return Message(request_type(endpoint_name=endpoint, **members), repeatable, staged)
+    request = request_type(endpoint_name=endpoint, **members)
+    return Message(request, repeatable, staged, chosen)
 
 
 def _refer(

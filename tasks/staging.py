@@ -1,16 +1,24 @@
 """Payloads too large for the broker wait on S3; the message carries their location."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..config import Settings
 from ..runtime import payloads
 from ..runtime.exceptions import InvalidRequest
-from ..runtime.requests import InvokeEndpointAsyncRequest, InvokeEndpointRequest
+from ..runtime.requests import (
+    InvokeEndpointAsyncRequest,
+    InvokeEndpointRequest,
+    InvokeEndpointWithResponseStreamRequest,
+)
 from .messages import Message
 
 if TYPE_CHECKING:
     from ..runtime.s3 import S3Location
+    from .deployment import Deployment
+
+#: Requests whose body a worker sends.
+R = TypeVar("R", InvokeEndpointRequest, InvokeEndpointWithResponseStreamRequest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +31,8 @@ class Upload:
 
 
 def route_realtime(
-    message: Message[InvokeEndpointRequest], settings: Settings, id_: str
-) -> tuple[Message[InvokeEndpointRequest], Upload | None]:
+    message: Message[R], settings: Settings, id_: str
+) -> tuple[Message[R], Upload | None]:
     """Take a body over the broker's limit out of the message; the worker fetches it.
 
     Raises:
@@ -36,6 +44,20 @@ def route_realtime(
     upload = _upload(settings, id_, request.body, request.content_type)
     routed = replace(message, request=replace(request, body=b""), staged=str(upload.location))
     return routed, upload
+
+
+def whole(message: Message[R], parts: "Deployment") -> R:
+    """Return a message's request with its body, fetched if it waits on S3.
+
+    Raises:
+        S3Error: it cannot be fetched.
+    """
+    if not message.staged:
+        return message.request
+    from ..runtime.s3 import S3Location  # noqa: PLC0415 - boto3 is for workers
+
+    staged = parts.store.get(S3Location.parse(message.staged))
+    return replace(message.request, body=staged.body or b"")
 
 
 def route_async(

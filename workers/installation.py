@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from celery import Celery
+from celery import Celery, _state
 
 from ..config import Settings
 from ..config.celery import celery_settings, task_settings
@@ -34,6 +34,7 @@ def install(app: Celery, settings: Settings | None = None) -> Celery:
         # When the app's own configuration is complete.
         app.on_after_finalize.connect(_add_settings, weak=False)
     _add_steps(app)
+    _be_default(app)
     return app
 
 
@@ -48,7 +49,14 @@ def create_app(settings: Settings | None = None) -> Celery:
     app.conf.update(celery_settings(settings))
     configure(app, settings)
     _add_steps(app)
+    _be_default(app)
     return app
+
+
+def _be_default(app: Celery) -> None:
+    """Let threads find the app: Celery's current app is that of one thread only."""
+    if _state.default_app is None:  # type: ignore[attr-defined] # celery-types lacks it
+        app.set_default()
 
 
 def _add_settings(sender: Celery, **_: object) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 import redis
 from celery import Celery, signals
 
+from ..runtime.exceptions import InferenceError
+from ..tasks import delivery
 from ..tasks.deployment import deployment
-from ..tasks.exceptions import MalformedMessage
+from ..tasks.exceptions import Expired, MalformedMessage, Revoked
 from ..tasks.ledger import State
 
 logger = logging.getLogger(__name__)
@@ -31,17 +33,15 @@ def _revoked(sender: Any, request: Any, *, expired: bool = False, **_: Any) -> N
     name = getattr(sender, "name", sender)
     if not str(name).startswith(OURS):
         return
-    state = State.EXPIRED if expired else State.REVOKED
-    code = "Expired" if expired else "Revoked"
-    message = f"Celery dropped the message: {code.lower()}."
-    _close(sender.app, request.id, state, {"code": code, "message": message, "members": {}})
+    state, error = (State.EXPIRED, Expired()) if expired else (State.REVOKED, Revoked())
+    _close(sender.app, request.id, state, error)
 
 
 def _unknown(sender: Any, message: Any, name: str, id: str, **_: Any) -> None:  # noqa: A002 - the signal's word
     if name.startswith(OURS):
         error = MalformedMessage(f"This worker has no task {name}: it may be of a newer version.")
         _bury(sender.app, id, name, error, message)
-        _close(sender.app, id, State.FAILED, error.to_json())
+        _close(sender.app, id, State.FAILED, error)
 
 
 def _rejected(sender: Any, message: Any, exc: BaseException, **_: Any) -> None:
@@ -50,7 +50,7 @@ def _rejected(sender: Any, message: Any, exc: BaseException, **_: Any) -> None:
         error = MalformedMessage(f"The message cannot be read: {exc!r}")
         id_ = (message.headers or {}).get("id", "")
         _bury(sender.app, id_, name, error, message)
-        _close(sender.app, id_, State.FAILED, error.to_json())
+        _close(sender.app, id_, State.FAILED, error)
 
 
 def _bury(app: Celery, id_: str, name: str, error: MalformedMessage, message: Any) -> None:
@@ -62,8 +62,8 @@ def _bury(app: Celery, id_: str, name: str, error: MalformedMessage, message: An
         logger.warning("dead_letter_not_kept", extra={"id": id_, "error": str(away)})
 
 
-def _close(app: Celery, id_: str, state: State, reason: dict[str, Any]) -> None:
+def _close(app: Celery, id_: str, state: State, error: InferenceError) -> None:
     try:
-        deployment(app).ledger.close(id_, state, reason)
+        delivery.close(app, id_, state, error)
     except redis.RedisError as away:
         logger.warning("state_not_kept", extra={"id": id_, "error": str(away)})

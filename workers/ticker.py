@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from typing import Any
 
 import redis
@@ -12,6 +13,9 @@ from kombu.exceptions import OperationalError
 from ..tasks.clock import Clock
 
 logger = logging.getLogger(__name__)
+
+#: Seconds between two looks at what this worker was told to revoke: a stream is stopped by it.
+REVOKED_SECONDS = 0.1
 
 
 class Ticker(bootsteps.StartStopStep):
@@ -43,10 +47,14 @@ class Ticker(bootsteps.StartStopStep):
         self.stop(parent)
 
     def _tick_on(self, clock: Clock) -> None:
-        pause = clock.parts.settings.polling.tick
+        pause = min(clock.parts.settings.polling.tick, REVOKED_SECONDS)
+        due = time.monotonic()
         while not self._stopped.wait(pause):
             try:
-                clock.tick()
+                clock.close_revoked()
+                if time.monotonic() >= due:
+                    due = time.monotonic() + clock.parts.settings.polling.tick
+                    clock.tick()
             except (redis.RedisError, OperationalError, OSError) as error:
                 logger.warning("clock_tick_failed", extra={"error": str(error)})
             except Exception:

@@ -53,6 +53,7 @@ def app(environment: Environment) -> Iterator[Celery]:
     """Our own app in the test's process, as a web process has it."""
     made = create_app(Settings.load())
     made.set_current()
+    made.set_default()
     yield made
     deployment(made).close()
     made.close()

@@ -78,6 +78,7 @@ STEPS: dict[str, tuple[Any, str, bool, Callable[..., bool]]] = {
     "polling": (polling, "find", True, always),
     "ready": (Ledger, "ready", False, always),
     "called": (BotoTransport, "invoke", False, always),
+    "unnoted": (Ledger, "note", True, noting("outcome")),
     "outcome": (Ledger, "note", False, noting("outcome")),
     "storing": (RedisBackend, "store_result", True, final),
     "stored": (LedgerTask, "on_success", True, always),

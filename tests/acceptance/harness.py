@@ -15,7 +15,7 @@ from typing import Any
 from celery_sagemaker.local.stack import LocalStack
 from celery_sagemaker.tasks.base import inference_id
 
-QUEUES = "sagemaker.invoke,sagemaker.async,sagemaker.poll"
+QUEUES = "sagemaker.invoke,sagemaker.async,sagemaker.stream,sagemaker.poll"
 
 #: A worker as it is advised: threads, and the queues that are ours.
 OPTIONS = ("--queues", QUEUES, "--pool", "threads", "--concurrency", "4")

@@ -27,6 +27,7 @@ def app(environment: Environment) -> Iterator[Celery]:
     url = environment["CELERY_SAGEMAKER_BROKER_URL"]
     made = install(Celery("shop", broker=url, backend=url))
     made.set_current()
+    made.set_default()
     yield made
     deployment(made).close()
     made.close()

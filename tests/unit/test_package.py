@@ -17,8 +17,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "channels": set(),
     "runtime": set(),
     "config": {"runtime"},
-    "tasks": {"runtime", "config"},
-    "workers": {"runtime", "config", "tasks"},
+    "tasks": {"runtime", "config", "channels"},
+    "workers": {"runtime", "config", "tasks", "channels"},
     "local": {"runtime"},
 }
 #: What it may import in a function besides: the command line starts the local stack.
