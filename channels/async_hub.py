@@ -19,7 +19,8 @@ class AsyncHub:
         connect: makes the PubSub.
         sharded: whether channels are shard channels.
         lost: awaited after the connection broke, before it is made again.
-        closed: awaited at the end, with nobody listening or the event loop ending.
+        closed: awaited when the event loop ends; the task stays until then. None: it ends when
+            nobody has listened for a while.
     """
 
     def __init__(
@@ -28,7 +29,7 @@ class AsyncHub:
         *,
         sharded: bool,
         lost: Callable[[], Awaitable[None]],
-        closed: Callable[[], Awaitable[None]],
+        closed: Callable[[], Awaitable[None]] | None,
     ) -> None:
         self._connect = connect
         self._sharded = sharded
@@ -36,12 +37,14 @@ class AsyncHub:
         self._closed = closed
         self._register = Register()
         self._task: asyncio.Task[None] | None = None
+        self._wanted = asyncio.Event()
         self._renew = False
         self._broken = False
 
     def add(self, channel: str, sink: Sink) -> None:
         """Hand a channel's messages to a sink."""
         self._register.add(channel, sink)
+        self._wanted.set()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name="channels-hub")
 
@@ -54,11 +57,20 @@ class AsyncHub:
         self._renew = True
 
     async def _run(self) -> None:
+        if self._closed is None:
+            await self._work()
+            return
         try:
-            while self._register:
-                await self._try()
+            # Not at a pause: others may be using what would be closed.
+            while await self._wanted.wait():
+                await self._work()
         finally:
             await self._closed()
+
+    async def _work(self) -> None:
+        while self._register:
+            await self._try()
+        self._wanted.clear()
 
     async def _try(self) -> None:
         try:

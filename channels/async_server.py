@@ -41,7 +41,7 @@ class AsyncServer:
 
     Args:
         client: carries bytes.
-        owned: whether the client is closed when nobody listens any more.
+        owned: whether the client is closed when the event loop ends.
     """
 
     def __init__(
@@ -98,10 +98,8 @@ class AsyncServer:
         """Return the hub of the node that has a channel."""
         name, connect = self._node(channel)
         if name not in self._hubs:
-            sharded = bool(self._sharded)
-            self._hubs[name] = AsyncHub(
-                connect, sharded=sharded, lost=self._lost, closed=self._closed
-            )
+            sharded, closed = bool(self._sharded), self.client.aclose if self._owned else None
+            self._hubs[name] = AsyncHub(connect, sharded=sharded, lost=self._lost, closed=closed)
         return self._hubs[name]
 
     def _node(self, channel: str) -> tuple[str, Callable[[], PubSub]]:
@@ -115,10 +113,6 @@ class AsyncServer:
         """A node may have lost its slots, or its life: learn who has them now."""
         if isinstance(self.client, redis.asyncio.RedisCluster):
             await self.client.nodes_manager.initialize()
-
-    async def _closed(self) -> None:
-        if self._owned:
-            await self.client.aclose()
 
 
 def _node_pubsub(node: ClusterNode) -> PubSub:

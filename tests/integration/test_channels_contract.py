@@ -1,5 +1,6 @@
 """What holds for a reader of either kind, `subscribe` and `asubscribe`, on a real Redis."""
 
+import asyncio
 import time
 import uuid
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 from celery_sagemaker.channels import (
+    EARLIEST,
     ChannelOptions,
     Cursor,
     End,
@@ -19,8 +21,11 @@ from celery_sagemaker.channels import (
     StreamFailed,
     StreamGap,
     StreamNotFound,
+    asubscribe,
+    async_server,
     subscribe,
 )
+from celery_sagemaker.channels.inbox import AsyncInbox
 from celery_sagemaker.channels.wire import Keys
 from channels_harness import FOLLOWERS, Following, producer
 from redis import Redis
@@ -280,9 +285,6 @@ def test_all_readers_share_one_connection(
 
 def follow_many(take: Callable[..., bool], stream: str, url: str, **more: Any) -> None:
     """Follow 20 streams in one event loop."""
-    import asyncio  # noqa: PLC0415
-
-    from celery_sagemaker.channels import asubscribe  # noqa: PLC0415
 
     async def one(number: int) -> None:
         async for event in asubscribe(f"{stream}{number}", url, **more):
@@ -310,3 +312,28 @@ def test_a_client_that_was_closed_does_not_end_the_hub(
         assert next(events).cursor == Cursor(1, 2)
         publisher.end()
         assert isinstance(next(events), End)
+
+
+def test_nobody_loses_a_connection_because_others_left(
+    sagemaker_redis_url: str, options: ChannelOptions, client: Redis
+) -> None:
+    """The pub/sub connection breaks after the last listener left; looks go on all the same."""
+    mark = f"n{uuid.uuid4().hex}"
+    url = f"{sagemaker_redis_url}?client_name={mark}"
+    assert asyncio.run(look_after_leaving(url, options, client, mark)) > 20
+
+
+async def look_after_leaving(url: str, options: ChannelOptions, client: Redis, mark: str) -> int:
+    """Listen, leave, lose the connection; return how many looks were answered."""
+    source, keys = async_server.of(url), Keys(options.prefix, "s")
+    heard, looks = AsyncInbox(1), 0
+    with await source.listen(keys.live, heard.put):
+        assert await heard.get(5.0) == [None]
+    for listed in client.client_list(_type="pubsub"):
+        if listed["name"] == mark:
+            client.client_kill_filter(_id=listed["id"])
+    give_up = time.monotonic() + 0.5
+    while time.monotonic() < give_up:
+        await asyncio.gather(*(source.look(keys, EARLIEST) for _ in range(5)))
+        looks += 1
+    return looks
