@@ -14,7 +14,7 @@ from .responses import InvokeEndpointAsyncResponse, InvokeEndpointResponse
 from .service import api_name
 
 if TYPE_CHECKING:
-    from botocore.model import ServiceModel
+    from botocore.model import ServiceModel, StructureShape
 
 #: What botocore's parser raises when it meets what it does not expect.
 UNREADABLE = (ResponseParserError, AttributeError, KeyError, TypeError, ValueError)
@@ -67,11 +67,12 @@ class AnswerReader:
         Raises:
             ConnectionLost: it cannot be read, or does not say where the output will be.
         """
-        shape = self._model.operation_model("InvokeEndpointAsync").output_shape
+        shape = _output(self._model, "InvokeEndpointAsync")
         try:
-            return async_response(self._parser.parse(_botocore(answer), shape))
+            parsed = self._parser.parse(_botocore(answer), shape)
         except UNREADABLE as error:
-            raise unreadable(error) from error
+            raise ConnectionLost(f"The answer cannot be read. ({error!r})") from error
+        return async_response(parsed)
 
     def error(self, operation: str, answer: Answer) -> ClientError:
         """Return what botocore would raise for an answer that is not good."""
@@ -84,7 +85,7 @@ class AnswerReader:
 
     def _parsed_error(self, operation: str, answer: Answer) -> Any:
         given = _botocore(answer)
-        parsed = self._parser.parse(given, self._model.operation_model(operation).output_shape)
+        parsed = self._parser.parse(given, _output(self._model, operation))
         shape = self._model.shape_for_error_code(parsed.get("Error", {}).get("Code", ""))
         if shape is not None:
             parsed.update(self._parser.parse(given, shape))
@@ -95,18 +96,15 @@ def async_response(parsed: Mapping[str, Any]) -> InvokeEndpointAsyncResponse:
     """Return the response that botocore parsed.
 
     Raises:
-        KeyError: it does not say where the output will be.
+        ConnectionLost: it does not say where the output will be, so it is not whole.
     """
+    if "OutputLocation" not in parsed:
+        raise ConnectionLost("The answer of InvokeEndpointAsync has no OutputLocation.")
     return InvokeEndpointAsyncResponse(
         output_location=parsed["OutputLocation"],
         inference_id=parsed.get("InferenceId"),
         failure_location=parsed.get("FailureLocation"),
     )
-
-
-def unreadable(error: Exception) -> ConnectionLost:
-    """Return our error for a good answer that makes no sense: the model may have run."""
-    return ConnectionLost(f"The answer cannot be read. ({type(error).__name__}: {error})")
 
 
 def joined(headers: Headers, name: str) -> str | None:
@@ -127,10 +125,18 @@ def _botocore(answer: Answer) -> dict[str, Any]:
     return {"status_code": answer.status, "headers": headers, "body": answer.body, "context": {}}
 
 
-def _headers_of(model: "ServiceModel", response: type) -> list[tuple[str, str]]:
+def _output(model: "ServiceModel", operation: str) -> "StructureShape":
+    shape = model.operation_model(operation).output_shape
+    assert shape is not None  # noqa: S101 - both operations answer something
+    return shape
+
+
+def _headers_of(
+    model: "ServiceModel", response: type[InvokeEndpointResponse]
+) -> list[tuple[str, str]]:
     """Return the response's members that are headers in the model, and those headers' names."""
-    shape = model.operation_model(response.operation).output_shape  # type: ignore[attr-defined]
-    found = ((m.name, shape.members.get(api_name(m.name))) for m in fields(response))
+    members = _output(model, response.operation).members
+    found = ((m.name, members.get(api_name(m.name))) for m in fields(response))
     return [
         (member, described.serialization["name"])
         for member, described in found

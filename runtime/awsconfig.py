@@ -83,9 +83,9 @@ def proxy(url: str) -> str | None:
 def ca_bundle(session: "botocore.session.Session") -> str:
     """Return AWS_CA_BUNDLE, `ca_bundle`, REQUESTS_CA_BUNDLE, or botocore's own bundle."""
     configured: str | None = session.get_config_variable("ca_bundle")
-    verify = configured if configured is not None else os.environ.get("REQUESTS_CA_BUNDLE", True)
-    found: str = botocore.httpsession.get_cert_path(verify)
-    return found
+    if configured is None:
+        configured = os.environ.get("REQUESTS_CA_BUNDLE")
+    return configured or str(botocore.httpsession.get_cert_path(verify=True))
 
 
 def ssl_context(bundle: str) -> "ssl.SSLContext":

@@ -92,9 +92,13 @@ class FastTransport:
 
     async def _call(self, request: InvokeEndpointRequest | InvokeEndpointAsyncRequest) -> Answer:
         async with self._slots:
-            with translate_aiohttp():
+            try:
                 session = self._session or await self._open()
                 answer = await session.send(request)
+            except Exception:
+                # Entered in vain a thousand times a second it would show in a profile.
+                with translate_aiohttp():
+                    raise
         if not answer.good:
             with translate():
                 raise self._reader.error(request.operation, answer)

@@ -7,11 +7,13 @@ the signature and whatever headers botocore adds are read off it, so they are bo
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import urllib3
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.serialize import create_serializer
 
 from .exceptions import ClientConfigurationError
@@ -146,7 +148,7 @@ def _catch(client: Any, operation: str) -> "AWSPreparedRequest":
     def answer(request: "AWSPreparedRequest", **_: object) -> AWSResponse:
         caught.append(request)
         raw = urllib3.HTTPResponse(io.BytesIO(b"{}"), preload_content=False)
-        return AWSResponse(request.url, 200, {}, raw)
+        return AWSResponse(request.url, HTTPStatus.OK, HTTPHeaders(), raw)
 
     name = next(n for n, o in client.meta.method_to_api_mapping.items() if o == operation)
     event = f"before-send.sagemaker-runtime.{operation}"

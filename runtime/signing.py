@@ -71,7 +71,7 @@ class Signer:
         scope = f"{timestamp[:8]}/{self.region_name}/{self.service_name}/aws4_request"
         hashed = sha256(request.encode()).hexdigest()
         signature = hmac.digest(
-            self._signing_key(credentials.secret_key, timestamp[:8]),
+            self._signing_key(str(credentials.secret_key), timestamp[:8]),
             f"{ALGORITHM}\n{timestamp}\n{scope}\n{hashed}".encode(),
             "sha256",
         ).hex()
