@@ -57,13 +57,18 @@ class LoopCredentials:
 
     async def _renew(self) -> None:
         must = self._frozen is None or (self._ends is not None and self._ends(WAIT_BEFORE))
-        if self._renewal is None and (must or time.monotonic() - self._tried >= RENEW_EVERY):
-            self._tried = time.monotonic()
+        if self._renewal is None and (must or self._time_to_try()):
             self._renewal = asyncio.create_task(self._renewed())
             self._renewal.add_done_callback(self._finished)
         if must and self._renewal is not None:
             # One renewal for all: a request that is cancelled does not end it.
             await asyncio.shield(self._renewal)
+
+    def _time_to_try(self) -> bool:
+        if (now := time.monotonic()) - self._tried < RENEW_EVERY:
+            return False
+        self._tried = now
+        return True
 
     async def _renewed(self) -> None:
         self._frozen = await asyncio.to_thread(self._source.get_frozen_credentials)

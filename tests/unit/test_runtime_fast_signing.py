@@ -1,6 +1,6 @@
 """The fast transport's signer against botocore's."""
 
-import datetime
+import datetime as dt
 from unittest import mock
 from urllib.parse import quote, urlsplit
 
@@ -31,7 +31,7 @@ SEGMENTS = st.one_of(st.text(max_size=12), st.sampled_from(["..", ".", "", "~", 
 PATHS = st.lists(SEGMENTS, max_size=5).map(lambda parts: "/" + "/".join(map(quoted, parts)))
 TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
 KEYS = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=20)
-TIMES = st.datetimes(datetime.datetime(2000, 1, 1), datetime.datetime(2099, 1, 1))  # noqa: DTZ001
+TIMES = st.datetimes(dt.datetime(2000, 1, 1), dt.datetime(2099, 1, 1))  # noqa: DTZ001
 
 
 def quoted(text: str) -> str:
@@ -42,7 +42,7 @@ def quoted(text: str) -> str:
 def botocore_signature(
     signer: Signer,
     credentials: ReadOnlyCredentials,
-    now: datetime.datetime,
+    now: dt.datetime,
     url: str,
     headers: dict[str, str],
     body: bytes,
@@ -50,7 +50,7 @@ def botocore_signature(
     """Sign with botocore's own class; return what it adds."""
     request = AWSRequest("POST", url, headers, body)
     keys = Credentials(credentials.access_key, credentials.secret_key, credentials.token)
-    with mock.patch("botocore.auth.get_current_datetime", lambda: now):
+    with mock.patch("botocore.auth.get_current_datetime", return_value=now):
         SigV4Auth(keys, signer.service_name, signer.region_name).add_auth(request)
     found = dict(request.headers.items())
     return {name: value for name, value in found.items() if name not in headers}
@@ -75,7 +75,7 @@ def botocore_signature(
     token="a  token",
     access_key="AKIDEXAMPLE",
     secrets=["a secret", "another"],
-    times=[datetime.datetime(2026, 12, 31, 23, 59, 59), datetime.datetime(2027, 1, 1)],  # noqa: DTZ001
+    times=[dt.datetime(2026, 12, 31, 23, 59, 59), dt.datetime(2027, 1, 1)],  # noqa: DTZ001
     region="eu-west-1",
 )
 def test_signs_as_botocore_does(
@@ -86,7 +86,7 @@ def test_signs_as_botocore_does(
     token: str | None,
     access_key: str,
     secrets: list[str],
-    times: list[datetime.datetime],
+    times: list[dt.datetime],
     region: str,
 ) -> None:
     """Date, token and authorization are botocore's, byte for byte, whatever was signed before."""
