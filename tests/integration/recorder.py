@@ -57,12 +57,16 @@ class Recorder:
     Args:
         answer: makes the reply to a request.
         tls: serves TLS with these settings.
+        tunnel: is a proxy as well, at the other end of which it serves TLS with these settings.
     """
 
     answer: Callable[[Recorded], Reply] = lambda _: reply()
     tls: ssl.SSLContext | None = None
+    tunnel: ssl.SSLContext | None = None
     requests: list[Recorded] = field(default_factory=list)
     connections: int = 0
+    closed: int = 0
+    """Connections that are over."""
 
     def __enter__(self) -> Self:
         self._over = threading.Event()
@@ -100,10 +104,16 @@ class Recorder:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            thread = threading.Thread(target=self._serve, args=(connection, self.connections))
+            thread = threading.Thread(
+                target=self._serve_until_end, args=(connection, self.connections)
+            )
             self.connections += 1
             self._threads.append(thread)
             thread.start()
+
+    def _serve_until_end(self, plain: socket.socket, number: int) -> None:
+        self._serve(plain, number)
+        self.closed += 1
 
     def _serve(self, plain: socket.socket, number: int) -> None:
         with plain:
@@ -111,12 +121,19 @@ class Recorder:
                 connection = self.tls.wrap_socket(plain, server_side=True) if self.tls else plain
             except OSError:
                 return  # a client that does not trust the certificate
-            with connection, connection.makefile("rb") as stream:
+            with connection:
                 try:
-                    while self._wait(connection) and self._one(connection, stream, number):
-                        pass
+                    self._requests(connection, number)
+                    if self.tunnel and self.requests[-1].method == "CONNECT":
+                        with self.tunnel.wrap_socket(connection, server_side=True) as inner:
+                            self._requests(inner, number)
                 except OSError:
                     return  # a client that went away
+
+    def _requests(self, connection: socket.socket, number: int) -> None:
+        with connection.makefile("rb") as stream:
+            while self._wait(connection) and self._one(connection, stream, number):
+                pass
 
     def _wait(self, connection: socket.socket) -> bool:
         while not self._over.is_set():
@@ -142,4 +159,4 @@ class Recorder:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         if made.then == "hang":
             self._over.wait(30)
-        return made.then == "keep"
+        return made.then == "keep" and method != "CONNECT"

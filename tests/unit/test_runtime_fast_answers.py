@@ -39,7 +39,7 @@ def answer(status: int, headers: list[tuple[str, bytes]], body: bytes) -> Answer
 
 def parsed(headers: list[tuple[str, bytes]], body: bytes) -> Any:
     """Have botocore parse what urllib3 gives it, which reads headers as Latin-1."""
-    found = HTTPHeaderDict([(name, value.decode("latin-1")) for name, value in headers])
+    found: Any = HTTPHeaderDict([(name, value.decode("latin-1")) for name, value in headers])
     response = AWSResponse("http://h/", 200, found, None)
     given = {"status_code": 200, "headers": response.headers, "body": io.BytesIO(body)}
     model = service.operation_model("InvokeEndpoint")

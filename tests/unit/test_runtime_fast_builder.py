@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from unittest import mock
 
 import hypothesis.strategies as st
 import pytest
@@ -118,9 +119,8 @@ def test_keeps_a_bounded_number_of_kinds() -> None:
 def test_serializes_the_like_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch's records cost one serialization."""
     made = builder(InvokeEndpointRequest)
-    calls: list[object] = []
-    serialize = made._serialize
-    monkeypatch.setattr(made, "_serialize", lambda given: calls.append(given) or serialize(given))
+    serialize = mock.Mock(wraps=made._serialize)
+    monkeypatch.setattr(made, "_serialize", serialize)
     for number in range(100):
         made.build(
             InvokeEndpointRequest(
@@ -130,4 +130,4 @@ def test_serializes_the_like_once(monkeypatch: pytest.MonkeyPatch) -> None:
                 custom_attributes=str(number),
             )
         )
-    assert len(calls) == 1
+    serialize.assert_called_once()

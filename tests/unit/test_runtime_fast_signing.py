@@ -49,7 +49,7 @@ def botocore_signature(
 ) -> dict[str, str]:
     """Sign with botocore's own class; return what it adds."""
     request = AWSRequest("POST", url, headers, body)
-    keys = Credentials(credentials.access_key, credentials.secret_key, credentials.token)
+    keys = Credentials(*credentials[:3])
     with mock.patch("botocore.auth.get_current_datetime", return_value=now):
         SigV4Auth(keys, signer.service_name, signer.region_name).add_auth(request)
     found = dict(request.headers.items())
