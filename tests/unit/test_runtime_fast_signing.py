@@ -49,7 +49,8 @@ def botocore_signature(
 ) -> dict[str, str]:
     """Sign with botocore's own class; return what it adds."""
     request = AWSRequest("POST", url, headers, body)
-    keys = Credentials(*credentials[:3])
+    access_key, secret_key, token, _ = map(str, credentials)
+    keys = Credentials(access_key, secret_key, token if credentials.token else None)
     with mock.patch("botocore.auth.get_current_datetime", return_value=now):
         SigV4Auth(keys, signer.service_name, signer.region_name).add_auth(request)
     found = dict(request.headers.items())
