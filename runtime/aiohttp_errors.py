@@ -1,5 +1,6 @@
 """The boundary for aiohttp: whatever its client raises becomes one of ours."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -23,6 +24,9 @@ TABLE: Mapping[type[BaseException], type[ours.InferenceError]] = {
     aiohttp.ClientError: ours.ConnectionLost,
 }
 
+#: User and password of an address, which aiohttp's messages quote.
+PASSWORD = re.compile(r"://[^/@\s]+@")
+
 
 @contextmanager
 def translate_aiohttp() -> Iterator[None]:
@@ -41,4 +45,5 @@ def lookup(error: aiohttp.ClientError) -> type[ours.InferenceError]:
 
 def _translated(error: aiohttp.ClientError) -> ours.InferenceError:
     found = lookup(error)
-    return found(f"{found().message} ({type(error).__name__}: {error})")
+    text = PASSWORD.sub("://***@", str(error))
+    return found(f"{found().message} ({type(error).__name__}: {text})")

@@ -9,7 +9,7 @@ from botocore.awsrequest import HeadersDict
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError, create_parser
 
-from .exceptions import ConnectionLost
+from .exceptions import ConnectionLost, UnknownServiceError
 from .responses import InvokeEndpointAsyncResponse, InvokeEndpointResponse
 from .service import api_name
 
@@ -65,7 +65,8 @@ class AnswerReader:
         """Read a good answer of InvokeEndpointAsync.
 
         Raises:
-            ConnectionLost: it cannot be read, or does not say where the output will be.
+            ConnectionLost: it cannot be read; most often the rest of it is missing.
+            UnknownServiceError: it does not say where the output will be.
         """
         shape = _output(self._model, "InvokeEndpointAsync")
         try:
@@ -96,10 +97,10 @@ def async_response(parsed: Mapping[str, Any]) -> InvokeEndpointAsyncResponse:
     """Return the response that botocore parsed.
 
     Raises:
-        ConnectionLost: it does not say where the output will be, so it is not whole.
+        UnknownServiceError: it does not say where the output will be.
     """
     if "OutputLocation" not in parsed:
-        raise ConnectionLost("The answer of InvokeEndpointAsync has no OutputLocation.")
+        raise UnknownServiceError("The answer to InvokeEndpointAsync has no OutputLocation.")
     return InvokeEndpointAsyncResponse(
         output_location=parsed["OutputLocation"],
         inference_id=parsed.get("InferenceId"),

@@ -9,8 +9,10 @@ import boto3
 import botocore.httpsession
 import botocore.session
 import botocore.utils
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError
 
-from .clients import RUNTIME_RETRIES, ClientOptions, client_config
+from .clients import ClientOptions
 from .exceptions import ClientConfigurationError
 from .probe import OPERATIONS, Probe, Route
 from .service import SERVICE
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
     from botocore.credentials import Credentials
     from botocore.model import ServiceModel
+
+#: What of a client's configuration shows in its requests; the other transport's has it too.
+RETRIES = {"mode": "standard", "total_max_attempts": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +52,7 @@ def read(options: ClientOptions) -> AwsConfig:
     with translate():
         core = botocore.session.get_session()
         session = boto3.session.Session(botocore_session=core)
-        create: Callable[..., Any] = session.client
-        config = client_config(options, RUNTIME_RETRIES)
-        client = create(SERVICE, region_name=options.region_name, config=config)
+        client = _client(session, options.region_name)
         try:
             probes = {operation: Probe(client, operation) for operation in OPERATIONS}
         finally:
@@ -71,6 +74,18 @@ def read(options: ClientOptions) -> AwsConfig:
         proxy=proxy(route.base_url),
         ssl_context=ssl_context(ca_bundle(core)),
     )
+
+
+def _client(session: boto3.session.Session, region_name: str | None) -> Any:
+    create: Callable[..., Any] = session.client
+    config = Config(retries=RETRIES)  # type: ignore[arg-type]
+    try:
+        return create(SERVICE, region_name=region_name, config=config)
+    except BotoCoreError:
+        raise
+    except ValueError as error:
+        # An endpoint's address that is none.
+        raise ClientConfigurationError(f"No client can be made: {error}.") from error
 
 
 def proxy(url: str) -> str | None:

@@ -4,6 +4,7 @@ The requests of a batch differ in their bodies and in what names the record. Bot
 they are, so the rest is serialized for the first such request and kept.
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 #: What a batch gives each record its own of, besides the body.
 OF_A_RECORD = ("inference_id", "custom_attributes")
+
+#: Values that are valid for every member of a record, if they are not too long.
+PLAIN = re.compile(r"[!-~][ -~]*")
 
 #: Kinds of requests that are kept: endpoints times content types and the like.
 KINDS_KEPT = 256
@@ -58,8 +62,11 @@ class RequestBuilder:
         self._serializer = create_serializer(model.resolved_protocol)
         self._route = route
         self._prefix = urlsplit(route.base_url).path
+        shape = self._model.input_shape
+        self._members = shape.members if shape is not None else {}
         self._record = list(self._record_headers())
-        apart = {"body", *(member for member, _ in self._record)}
+        self._longest_body = self._longest("Body")
+        apart = {"body", *(member for member, _, _ in self._record)}
         self._kind = attrgetter(*(m.name for m in fields(request_class) if m.name not in apart))
         self._kept: OrderedDict[object, Built] = OrderedDict()
 
@@ -67,35 +74,43 @@ class RequestBuilder:
         """Return what is to be signed and sent.
 
         Raises:
-            botocore.exceptions.ParamValidationError: the request cannot be serialized.
+            InvalidRequest: the service would refuse it.
+            botocore.exceptions.ParamValidationError: botocore cannot serialize it.
         """
-        record = self._of_record(request)
-        if record is None or not isinstance(request.body, bytes | None):
-            return self._serialize(request.parameters())
         kind = (request.body is None, self._kind(request))
-        kept = self._kept.get(kind) or self._keep(kind, request.parameters())
-        return Built(kept.url, kept.path, {**kept.headers, **record}, request.body or b"")
+        kept = self._kept.get(kind)
+        plain = self._is_plain(request)
+        if kept is None or not plain:
+            request.validate()
+            if not plain:
+                return self._serialize(request.parameters())
+            kept = self._keep(kind, request.parameters())
+        headers = dict(kept.headers)
+        for member, header, _ in self._record:
+            if (value := getattr(request, member)) is not None:
+                headers[header] = value
+        return Built(kept.url, kept.path, headers, request.body or b"")
+
+    def _is_plain(self, request: InvokeEndpointRequest | InvokeEndpointAsyncRequest) -> bool:
+        """Whether body and record are surely valid, and sent as they are."""
+        body = request.body
+        if body is not None and (type(body) is not bytes or len(body) > self._longest_body):
+            return False
+        for member, _, longest in self._record:
+            value = getattr(request, member)
+            if value is None:
+                continue
+            if type(value) is not str or len(value) > longest or not PLAIN.fullmatch(value):
+                return False
+        return True
 
     def _keep(self, kind: object, parameters: dict[str, Any]) -> Built:
-        for member, _ in self._record:
+        for member, _, _ in self._record:
             parameters.pop(api_name(member), None)
         made = self._kept[kind] = self._serialize(parameters)
         if len(self._kept) > KINDS_KEPT:
             self._kept.popitem(last=False)
         return made
-
-    def _of_record(
-        self, request: InvokeEndpointRequest | InvokeEndpointAsyncRequest
-    ) -> dict[str, str] | None:
-        """Return the headers of the record's members; None if botocore has to look at them."""
-        found = {}
-        for member, header in self._record:
-            value = getattr(request, member)
-            if isinstance(value, str) and value:
-                found[header] = value
-            elif value is not None:
-                return None
-        return found
 
     def _serialize(self, parameters: dict[str, Any]) -> Built:
         made = self._serializer.serialize_to_request(parameters, self._model)
@@ -106,13 +121,15 @@ class RequestBuilder:
             body=made["body"],
         )
 
-    def _record_headers(self) -> Iterator[tuple[str, str]]:
-        """Find the record's members that go to the wire as they are, and their headers' names."""
-        shape = self._model.input_shape
-        assert shape is not None  # noqa: S101 - both operations have members
+    def _record_headers(self) -> Iterator[tuple[str, str, int]]:
+        """Find the record's members that are headers as they are; their names and lengths."""
         for member in OF_A_RECORD:
-            found = shape.members.get(api_name(member))
+            found = self._members.get(api_name(member))
             if found is None or found.type_name != "string" or "jsonvalue" in found.serialization:
                 continue
-            if found.serialization.get("location") == "header":
-                yield member, found.serialization["name"]
+            if found.serialization.get("location") == "header" and "max" in found.metadata:
+                yield member, found.serialization["name"], int(found.metadata["max"])
+
+    def _longest(self, name: str) -> int:
+        found = self._members.get(name)
+        return int(found.metadata.get("max", 0)) if found is not None else 0

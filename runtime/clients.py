@@ -7,13 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from botocore.config import Config
     from types_boto3_s3 import S3Client
     from types_boto3_sagemaker import SageMakerClient
     from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
-
-#: SageMaker Runtime's client does not retry: a repeated request runs the model again.
-RUNTIME_RETRIES = {"total_max_attempts": 1}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,19 +21,6 @@ class ClientOptions:
     read_timeout: float = 70.0
     """A model has 60 seconds to answer; AWS advises 70 for the socket."""
     region_name: str | None = None
-
-
-def client_config(options: ClientOptions, retries: dict[str, Any]) -> "Config":
-    """Return botocore's configuration of a client."""
-    from botocore.config import Config  # noqa: PLC0415 - a web process may never need it
-
-    return Config(
-        connect_timeout=options.connect_timeout,
-        read_timeout=options.read_timeout,
-        max_pool_connections=options.max_connections,
-        retries=retries,  # type: ignore[arg-type]
-        tcp_keepalive=True,
-    )
 
 
 class Clients:
@@ -52,7 +35,9 @@ class Clients:
     @property
     def runtime(self) -> "SageMakerRuntimeClient":
         """SageMaker Runtime; botocore's retries, which run a model again, are off."""
-        client: SageMakerRuntimeClient = self._client("sagemaker-runtime", RUNTIME_RETRIES)
+        client: SageMakerRuntimeClient = self._client(
+            "sagemaker-runtime", {"total_max_attempts": 1}
+        )
         return client
 
     @property
@@ -81,11 +66,19 @@ class Clients:
 
     def _make(self, service: str, retries: dict[str, Any]) -> Any:
         import boto3  # noqa: PLC0415 - a web process may never need it
+        from botocore.config import Config  # noqa: PLC0415
 
         from .translation import translate  # noqa: PLC0415
 
+        options = self._options
+        config = Config(
+            connect_timeout=options.connect_timeout,
+            read_timeout=options.read_timeout,
+            max_pool_connections=options.max_connections,
+            retries=retries,  # type: ignore[arg-type]
+            tcp_keepalive=True,
+        )
         with translate():
             # A session of our own: boto3's default one is not safe to share between threads.
             create: Callable[..., Any] = boto3.session.Session().client
-            config = client_config(self._options, retries)
-            return create(service, region_name=self._options.region_name, config=config)
+            return create(service, region_name=options.region_name, config=config)

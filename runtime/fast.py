@@ -55,7 +55,8 @@ class FastTransport:
         """Call InvokeEndpoint once.
 
         Raises:
-            InferenceError: whatever went wrong, as one of its classes.
+            InvalidRequest: the service would refuse it; nothing was sent.
+            InferenceError: whatever else went wrong, as one of its classes.
         """
         answer = await self._call(request)
         return self._reader.invoke_endpoint(answer)
@@ -66,7 +67,8 @@ class FastTransport:
         """Call InvokeEndpointAsync once.
 
         Raises:
-            InferenceError: whatever went wrong, as one of its classes.
+            InvalidRequest: the service would refuse it; nothing was sent.
+            InferenceError: whatever else went wrong, as one of its classes.
         """
         answer = await self._call(request)
         return self._reader.invoke_endpoint_async(answer)

@@ -93,7 +93,6 @@ TABLE: Mapping[type[BaseException], type[ours.InferenceError]] = {
     # A request that cannot be made, says botocore.
     boto.ParamValidationError: ours.InvalidRequest,
     boto.ValidationError: ours.InvalidRequest,
-    boto.InvalidRegionError: ours.ClientConfigurationError,
     boto.MD5UnavailableError: ours.ClientConfigurationError,
     # Whatever else botocore raises comes from its own set-up: region, profile, address, data.
     boto.BotoCoreError: ours.ClientConfigurationError,

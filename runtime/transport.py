@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from .answers import async_response
 from .clients import ClientOptions, Clients
 from .requests import InvokeEndpointAsyncRequest, InvokeEndpointRequest
 from .responses import InvokeEndpointAsyncResponse, InvokeEndpointResponse
@@ -61,7 +60,11 @@ class BotoTransport:
         """
         with translate():
             answer: Any = self._clients.runtime.invoke_endpoint_async(**request.parameters())
-        return async_response(answer)
+            return InvokeEndpointAsyncResponse(
+                output_location=answer["OutputLocation"],
+                inference_id=answer.get("InferenceId"),
+                failure_location=answer.get("FailureLocation"),
+            )
 
     def describe_endpoint_kind(self, endpoint_name: str) -> str:
         """Return "async" or "realtime"; needs sagemaker:DescribeEndpoint.

@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import ipaddress
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -174,14 +175,17 @@ def test_a_server_that_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     over = asyncio.Event()
 
     async def main() -> None:
-        server = await asyncio.start_server(deaf, "127.0.0.1", 0)
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        server = await asyncio.start_server(deaf, sock=listener)
         address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", address)
-        large = InvokeEndpointRequest(endpoint_name="e", body=bytes(20_000_000))
+        large = InvokeEndpointRequest(endpoint_name="e", body=bytes(6_000_000))
         async with server, FastTransport(connect_timeout=0.2, read_timeout=0.1) as transport:
-            with pytest.raises(exceptions.ReadTimeout):
+            with pytest.raises(exceptions.ReadTimeout) as raised:
                 await transport.invoke(large)
             over.set()
+        assert type(raised.value.__cause__) is TimeoutError  # the limit of the whole
 
     asyncio.run(main())
 

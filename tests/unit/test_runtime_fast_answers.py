@@ -74,11 +74,16 @@ def test_joined_finds_nothing() -> None:
     assert joined(CIMultiDict(), "Content-Type") is None
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"{}", b"<html>", b'["a"]', b"\xff", b'{"InferenceId": "i"'], ids=repr
-)
-def test_an_async_answer_without_location_may_have_run(body: bytes) -> None:
-    """A good answer that does not say where the output will be is a lost one."""
+@pytest.mark.parametrize("body", [b"", b"{}", b"<html>", b'{"InferenceId": "i"'], ids=repr)
+def test_an_async_answer_without_location(body: bytes) -> None:
+    """A good answer that does not say where the output will be is not one of SageMaker's."""
+    with pytest.raises(exceptions.UnknownServiceError, match="OutputLocation"):
+        READER.invoke_endpoint_async(answer(202, [], body))
+
+
+@pytest.mark.parametrize("body", [b'["a"]', b"\xff", b"1"], ids=repr)
+def test_an_async_answer_that_cannot_be_read_may_have_run(body: bytes) -> None:
+    """The service has taken the request; what it said of it is lost."""
     with pytest.raises(exceptions.ConnectionLost):
         READER.invoke_endpoint_async(answer(202, [], body))
 

@@ -13,9 +13,13 @@ from celery_sagemaker.runtime import (
     service,
 )
 from celery_sagemaker.runtime.builder import KINDS_KEPT, RequestBuilder
+from celery_sagemaker.runtime.exceptions import InvalidRequest
 from celery_sagemaker.runtime.probe import Route
 from celery_sagemaker.runtime.requests import Request
 from hypothesis import given
+
+AnyRequest = InvokeEndpointRequest | InvokeEndpointAsyncRequest
+Wire = tuple[str, Mapping[str, str], bytes]
 
 ROUTE = Route("http://h:1/prefix", "h:1", {"X-Ours": "signed"}, {}, "sagemaker", "eu-west-1")
 TEXTS = st.text(min_size=1, max_size=8)
@@ -24,20 +28,21 @@ OPTIONAL = {
     name: st.none() | FEW
     for name in ("content_type", "accept", "target_model", "session_id", "enable_explanations")
 }
+RECORD = st.none() | st.text(st.characters(codec="ascii"), max_size=8) | TEXTS
 REALTIME = st.builds(
     InvokeEndpointRequest,
-    endpoint_name=st.sampled_from(["e", "f", "a b/é"]),
+    endpoint_name=st.sampled_from(["e", "f", "a b/é", "-"]),
     body=st.binary(max_size=8),
-    inference_id=st.none() | TEXTS,
-    custom_attributes=st.none() | TEXTS,
+    inference_id=RECORD,
+    custom_attributes=RECORD,
     **OPTIONAL,
 )
 ASYNC = st.builds(
     InvokeEndpointAsyncRequest,
     endpoint_name=st.sampled_from(["e", "f"]),
     input_location=FEW,
-    inference_id=st.none() | TEXTS,
-    custom_attributes=st.none() | TEXTS,
+    inference_id=RECORD,
+    custom_attributes=RECORD,
     content_type=st.none() | FEW,
     s3_output_path_extension=st.none() | FEW,
     filename=st.none() | FEW,
@@ -45,25 +50,40 @@ ASYNC = st.builds(
 )
 
 
-def builder(kind: type[InvokeEndpointRequest | InvokeEndpointAsyncRequest]) -> RequestBuilder:
+def builder(kind: type[AnyRequest]) -> RequestBuilder:
     """Make a builder that stands on the installed botocore's model."""
     return RequestBuilder(service.model(), kind, ROUTE)
 
 
-def expected(request: Request) -> tuple[str, Mapping[str, str], bytes]:
+def expected(request: Request) -> Wire | type[InvalidRequest]:
     """Return what botocore's serializer makes of a request, without anything kept."""
+    try:
+        request.validate()
+    except InvalidRequest as error:
+        return type(error)
     made: dict[str, Any] = service.serialize(request.operation, request.parameters())
     return ROUTE.base_url + made["url_path"], {**made["headers"], "X-Ours": "signed"}, made["body"]
 
 
+def built(builder: RequestBuilder, request: AnyRequest) -> Wire | type[InvalidRequest]:
+    """Return what a builder makes of a request."""
+    try:
+        made = builder.build(request)
+    except InvalidRequest as error:
+        return type(error)
+    assert str(made.url).endswith(made.path)
+    return str(made.url), made.headers, made.body
+
+
 @given(requests=st.lists(REALTIME, min_size=1, max_size=8))
 def test_builds_realtime_requests_as_botocore_does(requests: list[InvokeEndpointRequest]) -> None:
-    """URL, headers and body are the serializer's, whichever requests were built before."""
+    """URL, headers and body are the serializer's, whichever requests were built before.
+
+    What `validate` refuses is refused, and nothing else.
+    """
     made = builder(InvokeEndpointRequest)
     for request in requests:
-        built = made.build(request)
-        assert (str(built.url), built.headers, built.body) == expected(request)
-        assert str(built.url).endswith(built.path)
+        assert built(made, request) == expected(request)
 
 
 @given(requests=st.lists(ASYNC, min_size=1, max_size=8))
@@ -71,20 +91,18 @@ def test_builds_async_requests_as_botocore_does(requests: list[InvokeEndpointAsy
     """The same holds for asynchronous requests, whose body is elsewhere."""
     made = builder(InvokeEndpointAsyncRequest)
     for request in requests:
-        built = made.build(request)
-        assert (str(built.url), built.headers, built.body) == expected(request)
+        assert built(made, request) == expected(request)
 
 
 def test_keeps_inline_and_absent_bodies_apart() -> None:
     """An older botocore has to refuse an inline body even after requests without one."""
     made = builder(InvokeEndpointAsyncRequest)
     made.build(InvokeEndpointAsyncRequest(endpoint_name="e", input_location="s3://a/b"))
-    inline = InvokeEndpointAsyncRequest(endpoint_name="e", input_location="s3://a/b", body=b"x")
-    if service.async_body_supported():
-        assert made.build(inline).body == b"x"
-    else:
-        with pytest.raises(ParamValidationError):
-            made.build(inline)
+    inline = InvokeEndpointAsyncRequest(endpoint_name="e", body=b"x")
+    assert built(made, inline) == expected(inline)
+    both = InvokeEndpointAsyncRequest(endpoint_name="e", input_location="s3://a/b", body=b"x")
+    assert built(made, both) == expected(both)
+    assert isinstance(expected(both), type)
 
 
 @pytest.mark.parametrize(
@@ -94,17 +112,18 @@ def test_keeps_inline_and_absent_bodies_apart() -> None:
         {"inference_id": 1},
         {"custom_attributes": b"bytes"},
         {"body": {"a": 1}},
+        {"body": bytes(6_291_457)},
         {"endpoint_name": None},
     ],
     ids=str,
 )
 def test_refuses_what_botocore_refuses(wrong: dict[str, Any]) -> None:
-    """What is wrong is refused by botocore, even when all like it were right."""
+    """What is wrong is refused, even when all like it were right."""
     made = builder(InvokeEndpointRequest)
     right: dict[str, Any] = {"endpoint_name": "e", "body": b""}
     made.build(InvokeEndpointRequest(**right, inference_id="i", custom_attributes="c"))
     for _ in range(2):
-        with pytest.raises(ParamValidationError):
+        with pytest.raises((InvalidRequest, ParamValidationError)):
             made.build(InvokeEndpointRequest(**(right | wrong)))
 
 
