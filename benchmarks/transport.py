@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -133,9 +133,10 @@ async def keep_in_flight(calls: int, call: Callable[[int], Awaitable[object]]) -
     await asyncio.gather(*[one_after_another() for _ in range(IN_FLIGHT)])
 
 
-def fast(runner: asyncio.Runner) -> Callable[[int], None]:
+def fast(runner: asyncio.Runner, parts: ExitStack) -> Callable[[int], None]:
     """Call through the fast transport."""
     transport = FastTransport(max_connections=IN_FLIGHT)
+    parts.callback(lambda: runner.run(transport.close()))
 
     async def run(calls: int) -> None:
         await keep_in_flight(calls, lambda number: transport.invoke(request(number)))
@@ -193,7 +194,7 @@ def main() -> None:
     if arguments.serve:
         asyncio.run(serve())
         return
-    with server() as url, asyncio.Runner() as runner:
+    with server() as url, asyncio.Runner() as runner, ExitStack() as parts:
         os.environ |= {
             "AWS_ACCESS_KEY_ID": "benchmark",
             "AWS_SECRET_ACCESS_KEY": "benchmark",
@@ -203,7 +204,7 @@ def main() -> None:
         variants = {
             REFERENCE: boto(1),
             "boto3, 8 threads": boto(8),
-            f"fast, {IN_FLIGHT} in flight": fast(runner),
+            f"fast, {IN_FLIGHT} in flight": fast(runner, parts),
             f"aiohttp alone, {IN_FLIGHT} in flight": aiohttp_alone(runner, url),
         }
         samples: dict[str, list[Sample]] = {name: [] for name in variants}
