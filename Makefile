@@ -49,7 +49,7 @@ lint: install ## Check the style
 
 types: install ## Check the types
 	$(RUN) mypy $(PACKAGES:%=-p celery_sagemaker.%)
-	$(RUN) mypy tests
+	$(RUN) mypy tests benchmarks
 
 lock: $(filter .uv/bin/uv,$(UV)) ## Renew uv.lock
 	$(UV) lock --upgrade

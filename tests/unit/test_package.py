@@ -115,7 +115,7 @@ def test_imports_of_ours_are_relative(path: Path) -> None:
 @pytest.mark.parametrize("folder", ["config", "tasks"])
 def test_a_web_process_loads_little(folder: str) -> None:
     """Whoever only sends tasks loads neither AWS's client nor the local stack's servers."""
-    heavy = ["boto3", "moto", "starlette", "uvicorn", "typer", "rich", "sklearn"]
+    heavy = ["aiohttp", "boto3", "moto", "starlette", "uvicorn", "typer", "rich", "sklearn"]
     code = f"import sys, {NAME}.{folder}; print([n for n in {heavy} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
