@@ -1,9 +1,11 @@
 """What holds for a reader of either kind, `subscribe` and `asubscribe`, on a real Redis."""
 
 import asyncio
+import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -25,7 +27,10 @@ from celery_sagemaker.channels import (
     async_server,
     subscribe,
 )
+from celery_sagemaker.channels.async_hub import AsyncHub
+from celery_sagemaker.channels.hub import Hub
 from celery_sagemaker.channels.inbox import AsyncInbox
+from celery_sagemaker.channels.register import Register
 from celery_sagemaker.channels.wire import Keys
 from channels_harness import FOLLOWERS, Following, producer
 from redis import Redis
@@ -337,3 +342,36 @@ async def look_after_leaving(url: str, options: ChannelOptions, client: Redis, m
         await asyncio.gather(*(source.look(keys, EARLIEST) for _ in range(5)))
         looks += 1
     return looks
+
+
+@pytest.mark.parametrize(("name", "hub"), [("subscribe", Hub), ("asubscribe", AsyncHub)])
+def test_a_silent_connection_is_made_anew(
+    sagemaker_redis_url: str,
+    options: ChannelOptions,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    hub: type[Hub | AsyncHub],
+) -> None:
+    """What a half-open connection looks like: nothing live, while looks find records."""
+    renewed, renew = threading.Event(), hub.renew
+
+    def recorded(self: Any) -> None:
+        renewed.set()
+        renew(self)
+
+    def hand(self: Register, channel: str, data: bytes | None) -> None:
+        if renewed.is_set():
+            handed(self, channel, data)
+
+    handed = Register._hand
+    monkeypatch.setattr(hub, "renew", recorded)
+    monkeypatch.setattr(Register, "_hand", hand)
+    quick = replace(options, idle=0.1, coalesce_seconds=0.0)
+    publisher = Publisher.open("s", sagemaker_redis_url, options=quick)
+    following = Following(FOLLOWERS[name], "s", sagemaker_redis_url, options=quick)
+    for number in range(6):
+        publisher.append(b"%d" % number)
+        following.wait_for(number + 1)
+    assert renewed.is_set()
+    publisher.end()
+    assert following.wait().data == [b"%d" % number for number in range(6)]
