@@ -1,0 +1,1 @@
+"""`celery-sagemaker batch`: submit, follow and clean up batch jobs."""
