@@ -12,7 +12,9 @@ INVOKE = "sagemaker.invoke"
 ASYNC = "sagemaker.async"
 #: Looks at S3 for pending outputs; apart, so that a full INVOKE queue delays no deadline.
 POLL = "sagemaker.poll"
-ALL = (INVOKE, ASYNC, POLL)
+#: Parts of batch jobs: up to half a minute each; no more at once than workers have slots for.
+BATCH = "sagemaker.batch"
+ALL = (INVOKE, ASYNC, POLL, BATCH)
 
 #: Task name to queue.
 TASKS: Mapping[str, str] = MappingProxyType(
@@ -21,6 +23,9 @@ TASKS: Mapping[str, str] = MappingProxyType(
         "sagemaker.invoke_async": ASYNC,
         "sagemaker.collect": ASYNC,
         "sagemaker.poll": POLL,
+        "sagemaker.batch_plan": BATCH,
+        "sagemaker.batch_chunk": BATCH,
+        "sagemaker.batch_finalize": BATCH,
     }
 )
 

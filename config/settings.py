@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from . import addresses, errors, sources
 from .endpoints import EndpointSettings, RetryOverride, RetryOverrides
 from .sections import (
+    BatchSettings,
     BudgetSettings,
     Count,
     LedgerSettings,
@@ -80,6 +81,7 @@ class Settings(BaseSettings):
     polling: PollingSettings = PollingSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
     budget: BudgetSettings = BudgetSettings()
+    batch: BatchSettings = BatchSettings()
     endpoints: dict[str, EndpointSettings] = {}
     """What to know about single endpoints, by name in lower case."""
     retries: RetryOverrides = {}
@@ -202,6 +204,7 @@ def _known() -> dict[str, list[str]]:
         "polling": PollingSettings,
         "timeouts": TimeoutSettings,
         "budget": BudgetSettings,
+        "batch": BatchSettings,
         "endpoints": EndpointSettings,
         "retries": RetryOverride,
     }

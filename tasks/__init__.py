@@ -5,6 +5,7 @@ Importing this in a web process loads neither boto3 nor the command line.
 
 from celery import Celery
 
+from . import batch
 from .collect import collect
 from .delivery import revoke
 from .deployment import configure, deployment, this_app
@@ -21,6 +22,7 @@ __all__ = [
     "PoisonMessage",
     "State",
     "Status",
+    "batch",
     "collect",
     "configure",
     "counts",

@@ -12,6 +12,7 @@ from celery import Celery
 from kombu.exceptions import ChannelError
 
 from . import delivery
+from .batch import schedule
 from .deployment import Deployment, deployment
 from .exceptions import LostMessage
 
@@ -56,7 +57,9 @@ class Clock:
             redis.RedisError, kombu.exceptions.OperationalError: Redis or the broker is away.
         """
         self._close_revoked()
-        if not self._lead():
+        leading = self._lead()
+        schedule.tick(self._app, leading=leading)
+        if not leading:
             return Ticked(leading=False)
         ledger = self.parts.ledger
         return Ticked(
@@ -64,7 +67,8 @@ class Clock:
         )
 
     def resign(self) -> None:
-        """Let another worker's clock tick at once."""
+        """Let another worker's clock tick at once, and other workers have the batch chunks."""
+        schedule.resign(self._app)
         if self._holder() == self.parts.owner.encode():
             self.parts.ledger.client.delete(self._key)
 

@@ -20,6 +20,8 @@ from .ledger import Ledger
 if TYPE_CHECKING:
     from ..runtime.s3 import S3Store
     from ..runtime.transport import BotoTransport
+    from .batch.calls import Caller
+    from .batch.registry import Registry
 
 #: Seconds a command of ours may take: longer than a busy Redis pauses, shorter than a lease.
 SOCKET_TIMEOUT = 10.0
@@ -84,6 +86,20 @@ class Deployment:
             read_timeout=self.settings.timeouts.read,
             region_name=self.settings.region,
         )
+
+    @cached_property
+    def registry(self) -> "Registry":
+        """The batch jobs."""
+        from .batch.registry import Registry  # noqa: PLC0415 - it knows the tasks' errors
+
+        return Registry(self.ledger.client, self.ledger.key("batch", ""))
+
+    @cached_property
+    def caller(self) -> "Caller":
+        """The event loop on which batch chunks call endpoints."""
+        from .batch.calls import Caller  # noqa: PLC0415 - a thread, for workers only
+
+        return Caller(self.settings)
 
     def count_requests(self) -> None:
         """Add the S3 requests made since the last count to the ledger's usage."""

@@ -4,7 +4,8 @@ InferenceError
 └─ LedgerError
    ├─ MalformedMessage
    ├─ PoisonMessage
-   └─ LostMessage
+   ├─ LostMessage
+   └─ UnknownJob
 """
 
 from typing import ClassVar
@@ -34,3 +35,9 @@ class LostMessage(LedgerError):
     """The request's message was sent again and again, and no worker ever began it."""
 
     code: ClassVar[str] = "LostMessage"
+
+
+class UnknownJob(LedgerError):
+    """There is no such batch job, or no longer."""
+
+    code: ClassVar[str] = "UnknownJob"

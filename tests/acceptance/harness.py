@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-QUEUES = "sagemaker.invoke,sagemaker.async,sagemaker.poll"
+from celery_sagemaker.config import queues
+
+QUEUES = ",".join(queues.ALL)
 
 Environment = dict[str, str]
 

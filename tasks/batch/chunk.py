@@ -1,0 +1,156 @@
+"""`sagemaker.batch_chunk`: the records of one chunk, or as many as time allows."""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from celery import shared_task
+
+from ...config import retries
+from ...runtime.exceptions import InferenceError
+from ...runtime.requests import InvokeEndpointRequest
+from ...runtime.s3 import S3Location
+from ..base import LedgerTask
+from ..deployment import Deployment
+from ..exceptions import PoisonMessage
+from . import schedule
+from .holding import Hold
+from .permits import permits_for
+from .progress import Progress
+from .records.filters import DataProcessing, Filters
+from .records.packing import Invocation, pack
+from .records.reading import read
+from .records.values import Chunk, RecordError
+from .records.writing import PartBuffer
+from .registry import Given, Run
+from .runner import Plan, Runner
+from .spec import Spec
+from .stopping import stopping
+from .work import Work
+
+logger = logging.getLogger(__name__)
+
+#: Runs of a chunk that may die, or fail to save, one after the other, before its job fails.
+SETBACKS = 10
+
+#: Seconds a chunk waits, at most, after such a run.
+SETBACK_WAIT = 60.0
+
+#: Invocations of a chunk that may wait for their next call, for each that may be in flight.
+WAITING = 4
+
+
+class BatchTask(LedgerTask):
+    """A part of a batch job; sent by the schedule, never by a caller."""
+
+    abstract = True
+    accepts_delivered: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Only:
+    """The positions of a chunk's records that are to be done."""
+
+    first: int
+    progress: Progress
+
+    def __contains__(self, position: object) -> bool:
+        return isinstance(position, int) and position - self.first in self.progress
+
+
+@shared_task(bind=True, base=BatchTask, name="sagemaker.batch_chunk", ignore_result=True)
+def batch_chunk(self: BatchTask, message: dict[str, Any]) -> dict[str, Any]:
+    """Run a chunk that was given to this task."""
+    given = Given(message["job"], message["chunk"], self.request.id or "")
+    try:
+        return self.settle(lambda: run_chunk(self.deployment, given))
+    finally:
+        schedule.advance(self.app)
+
+
+def run_chunk(parts: Deployment, given: Given) -> dict[str, Any]:
+    """Do as much of a chunk as time allows; returns how much that was."""
+    registry = parts.registry
+    run = registry.begin(given.job, given.chunk, given.task)
+    if run is None:
+        return {"records": 0}
+    try:
+        return _run(parts, run)
+    except InferenceError as error:
+        logger.warning("chunk_failed: %s", error, extra={"job": given.job, "chunk": given.chunk})
+        if run.setbacks + 1 >= SETBACKS:
+            registry.stop(given.job, "failed", error.to_json())
+        registry.give_back(given, min(2.0**run.setbacks, SETBACK_WAIT))
+        return {"records": 0, "error": error.code}
+    finally:
+        parts.count_requests()
+
+
+def _run(parts: Deployment, run: Run) -> dict[str, Any]:
+    if run.setbacks >= SETBACKS:
+        raise PoisonMessage(f"{run.setbacks} runs of chunk {run.chunk} died, one after the other.")
+    spec_text, _ = parts.registry.fields(run.job, "spec", "mode")
+    spec = Spec.from_text(spec_text or "{}")
+    output = S3Location.parse(spec.output)
+    hold = Hold(parts.registry, run, parts.store, output, parts.ledger.lease)
+    began = time.monotonic()
+    error = parts.caller.submit(_on_loop(parts, run, spec, hold)).result()
+    if error is not None:
+        parts.registry.stop(run.job, "failed", error.to_json())
+    took = time.monotonic() - began
+    parts.registry.learn(spec.endpoint, hold.done, took)
+    return {"records": hold.done, "seconds": round(took, 3)}
+
+
+async def _on_loop(parts: Deployment, run: Run, spec: Spec, hold: Hold) -> InferenceError | None:
+    chunk = Chunk.from_json(run.values)
+    progress = Progress() if run.progress is None else Progress.from_json(run.progress)
+    plan = plan_of(parts, run, spec)
+    runner = Runner(
+        Work(chunk.first, chunk.count, progress, plan.in_flight * WAITING),
+        _items(parts, chunk, spec, progress, plan.filters),
+        PartBuffer(),
+        plan,
+        transport=parts.caller.transport(),
+        keeper=hold,
+        permits=permits_for(spec.endpoint),
+        leaving=stopping,
+    )
+    await runner.run()
+    return runner.fatal
+
+
+def _items(
+    parts: Deployment, chunk: Chunk, spec: Spec, progress: Progress, filters: Filters | None
+) -> Iterator[Invocation | RecordError]:
+    only = Only(chunk.first, progress) if progress.left else None
+    records = read(chunk, spec.input_(), parts.store, progress.first, only=only)
+    return pack(records, spec.packing(), filters)
+
+
+def plan_of(parts: Deployment, run: Run, spec: Spec) -> Plan:
+    """Return how a run goes about its chunk: the more of them died, the more carefully."""
+    settings, batch = parts.settings, parts.settings.batch
+    processing = spec.processing()
+    filters = None
+    if processing != DataProcessing():
+        filters = Filters.compile(processing, spec.input_().format)
+    care = 2**run.setbacks
+    most = min(batch.in_flight, spec.max_concurrent_transforms or batch.in_flight)
+
+    def request(invocation: Invocation) -> InvokeEndpointRequest:
+        return spec.request(invocation.body, f"{run.job}-{invocation.records[0].position}")
+
+    return Plan(
+        request=request,
+        policy=lambda error: retries.policy_for(
+            error, settings, spec.endpoint, repeatable=spec.repeatable
+        ),
+        filters=filters,
+        in_flight=max(1, most // care),
+        seconds=batch.chunk_seconds,
+        save_seconds=batch.save_seconds / care,
+        hold_limit=settings.hold_limit,
+    )
