@@ -38,14 +38,17 @@ class ObjectLines:
             for line in lines:
                 number += 1
                 self.start, self.end = self.end, self.end + len(line) + 1
-                yield number, line
+                if number == 1 and line.startswith(BOM):
+                    self.start = len(BOM)
+                    yield number, line[len(BOM) :]
+                else:
+                    yield number, line
 
     def _batches(self) -> Iterator[list[bytes]]:
         begin = fetch(self._store, self._location, 0, BLOCK)
         self.source = Source(str(self._location), begin.etag)
-        self.end = len(BOM) if begin.body.startswith(BOM) else 0
         self.size = len(begin.body)
-        yield self._splitter.feed(begin.body[self.end :])
+        yield self._splitter.feed(begin.body)
         rest = blocks(self._store, self._location, self.size, begin.size, etag=begin.etag)
         for block in rest:
             self.size += len(block)

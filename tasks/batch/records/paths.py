@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jsonpath import JSONPath, JSONPathEnvironment, JSONPathError
+from jsonpath.segments import JSONPathChildSegment
 from jsonpath.selectors import IndexSelector, NameSelector, SliceSelector, WildcardSelector
 
 from ....runtime.exceptions import InvalidRequest
@@ -38,6 +39,8 @@ def compile_path(expression: str, *, columns: bool = False) -> Project | None:
     if len(expression) > LONGEST:
         raise InvalidRequest(f"A filter has {LONGEST} characters at most: {expression!r}.")
     path = _parse(expression)
+    if not all(isinstance(segment, JSONPathChildSegment) for segment in path.segments):
+        raise _refused(expression, "Batch Transform does not look at every depth")
     steps = [_step(segment.selectors, expression) for segment in path.segments]
     if any(several for several, _ in steps[:-1]):
         raise _refused(expression, "only its last step can select several")
