@@ -2,7 +2,7 @@
 
 from .chunk import batch_chunk
 from .finalize import batch_finalize
-from .job import Job, list_jobs
+from .job import Job, list_jobs, purge
 from .plan import batch_plan
 from .states import JobState, JobStatus, RequestCounts
 from .submitting import submit
@@ -16,5 +16,6 @@ __all__ = [
     "batch_finalize",
     "batch_plan",
     "list_jobs",
+    "purge",
     "submit",
 ]

@@ -19,7 +19,7 @@ from . import schedule
 from .holding import Hold
 from .permits import permits_for
 from .progress import Progress
-from .records.filters import DataProcessing, Filters
+from .records.filters import Filters
 from .records.packing import Invocation, pack
 from .records.reading import read
 from .records.values import Chunk, RecordError
@@ -33,10 +33,10 @@ from .work import Work
 logger = logging.getLogger(__name__)
 
 #: Runs of a chunk that may die, or fail to save, one after the other, before its job fails.
-SETBACKS = 10
+SETBACKS = 20
 
-#: Seconds a chunk waits, at most, after such a run.
-SETBACK_WAIT = 60.0
+#: Times that a run saves twice as often, with half as many calls in flight, for each of those.
+CARE = 5
 
 #: Invocations of a chunk that may wait for their next call, for each that may be in flight.
 WAITING = 4
@@ -82,7 +82,7 @@ def run_chunk(parts: Deployment, given: Given) -> dict[str, Any]:
         logger.warning("chunk_failed: %s", error, extra={"job": given.job, "chunk": given.chunk})
         if run.setbacks + 1 >= SETBACKS:
             registry.stop(given.job, "failed", error.to_json())
-        registry.give_back(given, min(2.0**run.setbacks, SETBACK_WAIT))
+        registry.give_back(given, 2.0 ** min(run.setbacks, CARE))
         return {"records": 0, "error": error.code}
     finally:
         parts.count_requests()
@@ -110,7 +110,7 @@ async def _on_loop(parts: Deployment, run: Run, spec: Spec, hold: Hold) -> Infer
     plan = plan_of(parts, run, spec)
     runner = Runner(
         Work(chunk.first, chunk.count, progress, plan.in_flight * WAITING),
-        _items(parts, chunk, spec, progress, plan.filters),
+        _items(parts, chunk, spec, progress),
         PartBuffer(),
         plan,
         transport=parts.caller.transport(),
@@ -123,32 +123,35 @@ async def _on_loop(parts: Deployment, run: Run, spec: Spec, hold: Hold) -> Infer
 
 
 def _items(
-    parts: Deployment, chunk: Chunk, spec: Spec, progress: Progress, filters: Filters | None
+    parts: Deployment, chunk: Chunk, spec: Spec, progress: Progress
 ) -> Iterator[Invocation | RecordError]:
     only = Only(chunk.first, progress) if progress.left else None
-    records = read(chunk, spec.input_(), parts.store, progress.first, only=only)
-    return pack(records, spec.packing(), filters)
+    packing, input_ = spec.packing(), spec.input_()
+    filters = Filters.compile(spec.processing(), input_.format)
+    records = read(
+        chunk, input_, parts.store, progress.first, only=only,
+        record_bytes=packing.max_payload_bytes,
+    )  # fmt: skip
+    return pack(records, packing, filters if filters.payload_changes else None)
 
 
 def plan_of(parts: Deployment, run: Run, spec: Spec) -> Plan:
     """Return how a run goes about its chunk: the more of them died, the more carefully."""
     settings, batch = parts.settings, parts.settings.batch
-    processing = spec.processing()
-    filters = None
-    if processing != DataProcessing():
-        filters = Filters.compile(processing, spec.input_().format)
-    care = 2**run.setbacks
+    filters = Filters.compile(spec.processing(), spec.input_().format)
+    care = 2 ** min(run.setbacks, CARE)
     most = min(batch.in_flight, spec.max_concurrent_transforms or batch.in_flight)
 
     def request(invocation: Invocation) -> InvokeEndpointRequest:
-        return spec.request(invocation.body, f"{run.job}-{invocation.records[0].position}")
+        first = invocation.records[0].position
+        return spec.request(invocation.body, invocation.content_type, f"{run.job}-{first}")
 
     return Plan(
         request=request,
         policy=lambda error: retries.policy_for(
             error, settings, spec.endpoint, repeatable=spec.repeatable
         ),
-        filters=filters,
+        filters=filters if filters.output_changes else None,
         in_flight=max(1, most // care),
         seconds=batch.chunk_seconds,
         save_seconds=batch.save_seconds / care,

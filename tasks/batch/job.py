@@ -227,3 +227,19 @@ def list_jobs(
         elif state in (None, status.state) and endpoint in (None, status.endpoint):
             yield status
             left = None if left is None else left - 1
+
+
+def purge(older_than: float, *, app: Celery | None = None) -> Iterator[tuple[str, int]]:
+    """Purge the jobs that ended at least `older_than` seconds ago, as `Job.purge` does.
+
+    Yields:
+        each job's id, and how many objects were removed.
+
+    Raises:
+        S3Error: a job's objects cannot be removed.
+    """
+    app = this_app(app)
+    before = deployment(app).registry.now() - older_than
+    for status in list_jobs(app=app):
+        if status.state.final and (status.ended_at or 0.0) <= before:
+            yield status.id, Job(status.id, app).purge()

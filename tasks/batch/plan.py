@@ -96,7 +96,7 @@ def _scan(parts: Deployment, job: str, planner: str, spec: Spec) -> int | None:
             listing=S3Location.parse(spec.output) / "input.jsonl",
             chunk_bytes=batch.chunk_bytes,
             chunk_records=_chunk_records(parts, spec.endpoint),
-            record_bytes=spec.max_payload_bytes,
+            record_bytes=spec.packing().max_payload_bytes,
         ),
     )
     total = _add(parts.registry, job, planner, (Planned(chunk) for chunk in found))

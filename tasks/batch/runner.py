@@ -221,7 +221,7 @@ class Runner:
 
     async def _until_beat(self) -> Verdict | None:
         """Keep calls in flight until the next beat; a verdict ends the run."""
-        end = self._clock() + BEAT
+        end = self._clock() + min(BEAT, self._plan.save_seconds)
         while (now := self._clock()) < end:
             self._raise_crash()
             self._launch()

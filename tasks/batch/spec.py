@@ -6,16 +6,12 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Self
 
 from ...runtime.exceptions import InvalidRequest
-from ...runtime.payloads import REALTIME_LIMIT
 from ...runtime.requests import InvokeEndpointAsyncRequest, InvokeEndpointRequest
 
 if TYPE_CHECKING:
     from .records.filters import DataProcessing
     from .records.packing import Packing
     from .records.values import Input
-
-#: Bytes of the megabyte in `MaxPayloadInMB`.
-MEGABYTE = 1_048_576
 
 #: Metadata pairs, and characters of a key and of a value: as OpenAI's batch API.
 METADATA = (16, 64, 512)
@@ -24,7 +20,17 @@ METADATA = (16, 64, 512)
 TOKEN = 256
 
 #: Members of a request that are the job's own to set.
-OURS = frozenset({"endpoint_name", "body", "input_location", "inference_id", "filename"})
+OURS = frozenset(
+    {
+        "body",
+        "content_type",
+        "endpoint_name",
+        "filename",
+        "inference_id",
+        "input_location",
+        "s3_output_path_extension",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +45,7 @@ class Spec:
     mode: str = "auto"
     """realtime, async, or auto: the job asks DescribeEndpoint, where it may."""
     batch_strategy: str = "SingleRecord"
-    max_payload_bytes: int = REALTIME_LIMIT
+    max_payload_in_mb: int = 6
     max_records: int = 100
     """Records of an invocation, with MultiRecord."""
     max_concurrent_transforms: int | None = None
@@ -80,13 +86,17 @@ class Spec:
         )
 
     def packing(self) -> "Packing":
-        """Return how records become invocations."""
-        from .records.packing import BatchStrategy, Packing  # noqa: PLC0415
+        """Return how records become invocations.
 
-        return Packing(
-            content_type=self.transform_input["ContentType"],
-            strategy=BatchStrategy(self.batch_strategy),
-            max_payload_bytes=self.max_payload_bytes,
+        Raises:
+            InvalidRequest: the options do not go together.
+        """
+        from .records.packing import packing  # noqa: PLC0415
+
+        return packing(
+            self.input_(),
+            self.batch_strategy,
+            max_payload_in_mb=self.max_payload_in_mb,
             max_records=self.max_records,
         )
 
@@ -108,14 +118,8 @@ class Spec:
             raise InvalidRequest(f"{error}.") from error
         if self.mode not in {"auto", "realtime", "async"}:
             raise InvalidRequest(f"mode is auto, realtime or async, not {self.mode!r}.")
-        if not 0 < self.max_payload_bytes <= REALTIME_LIMIT:
-            raise InvalidRequest("max_payload_in_mb: SageMaker takes up to 6 MB in one request.")
-        for name, value in (
-            ("max_records", self.max_records),
-            ("max_concurrent_transforms", self.max_concurrent_transforms),
-        ):
-            if value is not None and value < 1:
-                raise InvalidRequest(f"{name} is at least 1.")
+        if self.max_concurrent_transforms is not None and self.max_concurrent_transforms < 1:
+            raise InvalidRequest("max_concurrent_transforms is at least 1.")
         _check_metadata(self.metadata)
         self._check_members()
 
@@ -129,13 +133,16 @@ class Spec:
         if unknown:
             raise InvalidRequest(f"A batch job has no member {', '.join(unknown)}.")
         if self.mode == "realtime":
-            self.request(b"{}", "check").validate()
+            self.request(b"{}", self.packing().content_type, "check").validate()
 
-    def request(self, body: bytes, inference_id: str) -> InvokeEndpointRequest:
+    def request(self, body: bytes, content_type: str, inference_id: str) -> InvokeEndpointRequest:
         """Return the request of one invocation."""
-        given = {"content_type": self.transform_input["ContentType"], **self.members}
         return InvokeEndpointRequest(
-            endpoint_name=self.endpoint, body=body, inference_id=inference_id, **given
+            endpoint_name=self.endpoint,
+            body=body,
+            content_type=content_type or None,
+            inference_id=inference_id,
+            **self.members,
         )
 
     def to_text(self) -> str:

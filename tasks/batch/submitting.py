@@ -13,7 +13,7 @@ from ..deployment import Deployment, deployment, this_app
 from . import schedule
 from .job import Job
 from .plan import batch_plan
-from .spec import MEGABYTE, TOKEN, Spec
+from .spec import TOKEN, Spec
 
 if TYPE_CHECKING:
     from ...runtime.s3 import S3Location
@@ -29,7 +29,7 @@ def submit(
     s3_data_type: str | None = None,
     split_type: str | None = None,
     batch_strategy: str = "SingleRecord",
-    max_payload_in_mb: float = 6,
+    max_payload_in_mb: int = 6,
     max_records: int = 100,
     max_concurrent_transforms: int | None = None,
     assemble_with: str | None = None,
@@ -89,7 +89,7 @@ def submit(
         output=_output(parts, id_, output),
         mode=mode,
         batch_strategy=batch_strategy,
-        max_payload_bytes=int(max_payload_in_mb * MEGABYTE),
+        max_payload_in_mb=max_payload_in_mb,
         max_records=max_records,
         max_concurrent_transforms=max_concurrent_transforms,
         assemble_with=assemble_with,

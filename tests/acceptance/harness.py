@@ -53,6 +53,11 @@ class Worker:
         """Whether it runs."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int | None:
+        """The process' id, if it was started."""
+        return None if self._process is None else self._process.pid
+
     def kill(self) -> None:
         """SIGKILL for the whole process group."""
         if self._process is not None:

@@ -2,7 +2,7 @@
 
 import typer
 
-from . import configuration, demo, invoking, state, up, worker
+from . import batch, configuration, demo, invoking, state, up, worker
 
 app = typer.Typer(
     name="celery-sagemaker",
@@ -18,3 +18,4 @@ app.command("invoke")(invoking.invoke)
 app.command("invoke-async")(invoking.invoke_async)
 app.command("status")(state.status)
 app.command("config")(configuration.config)
+app.add_typer(batch.app, name="batch")
