@@ -170,6 +170,7 @@ def test_every_record_is_read_once(
     assert every(chunks, input_, store) == [
         Record(position, id_, data) for position, (id_, data) in enumerate(file.records)
     ]
+    assert all(file.data[c.start - 1 : c.start] in {b"", b"\n", b"\xbf"} for c in chunks)
     assert [chunk.index for chunk in chunks] == list(range(len(chunks)))
     assert all(0 < chunk.count <= chunk_records for chunk in chunks)
     assert [Chunk.from_json(json.loads(json.dumps(chunk.to_json()))) for chunk in chunks] == chunks

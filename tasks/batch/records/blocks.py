@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import tenacity
 
-from ....runtime.exceptions import S3Error, TransportError
+from ....runtime.exceptions import ConnectionLost, S3Error, TransportError
 from ....runtime.s3 import S3Location, S3Range, S3Store
 from .exceptions import InputChanged
 
@@ -33,10 +33,13 @@ def blocks(
     Raises:
         InputChanged: the object has another ETag.
         S3Error, TransportError: it cannot be read now.
+        ConnectionLost: nothing came of what should be there.
     """
     while start < end:
         found = fetch(store, location, start, min(start + block, end), etag)
         start, end = start + len(found.body), min(end, found.size)
+        if not found.body and start < end:
+            raise ConnectionLost(f"{location} ended early, at byte {start:,}.")
         yield found.body
 
 

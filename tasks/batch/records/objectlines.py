@@ -24,6 +24,7 @@ class ObjectLines:
         self._splitter = LineSplitter(limit + ENVELOPE)
         self.source = Source(str(location), "")
         self.start = self.end = self.size = 0
+        self._newline = 1
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         """Read the object once.
@@ -37,7 +38,7 @@ class ObjectLines:
         for lines in self._batches():
             for line in lines:
                 number += 1
-                self.start, self.end = self.end, self.end + len(line) + 1
+                self.start, self.end = self.end, self.end + len(line) + self._newline
                 if number == 1 and line.startswith(BOM):
                     self.start = len(BOM)
                     yield number, line[len(BOM) :]
@@ -53,7 +54,6 @@ class ObjectLines:
         for block in rest:
             self.size += len(block)
             yield self._splitter.feed(block)
-        for last in self._splitter.flush():
-            # What looks like its newline is not there.
-            self.end -= 1
-            yield [last]
+        # The last line may have none.
+        self._newline = 0
+        yield self._splitter.flush()
