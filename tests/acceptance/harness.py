@@ -65,6 +65,11 @@ class Worker:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
+    def terminate(self) -> None:
+        """SIGTERM: it stops warmly."""
+        assert self._process is not None
+        self._process.terminate()
+
     def wait_for_death(self) -> None:
         """Return when it has died by itself."""
         assert self._process is not None
