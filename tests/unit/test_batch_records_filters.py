@@ -77,9 +77,20 @@ def test_the_default_changes_nothing() -> None:
 
 @pytest.mark.parametrize(
     "expression",
-    ["", "features", "$[", "$..x", "$[?@.x]", "$['a','b'][0]", "$[0:2].x", "$['a',0]", "$." + "x" * 62]
-    + ["$.a | $.b", "$.x[1:2].y"],
-)  # fmt: skip
+    [
+        "",
+        "features",
+        "$[",
+        "$..x",
+        "$[?@.x]",
+        "$['a','b'][0]",
+        "$[0:2].x",
+        "$['a',0]",
+        "$." + "x" * 62,
+        "$.a | $.b",
+        "$.x[1:2].y",
+    ],
+)
 def test_other_expressions_are_refused_at_once(expression: str) -> None:
     """Whatever Batch Transform does not have, before anything is sent; also as OutputFilter."""
     with pytest.raises(InvalidRequest, match="filter"):

@@ -36,8 +36,10 @@ RECORD = Record(7, "a-7", b"{}")
         (
             b"\xff",
             None,
-            b'{"id":"a-7","position":7,"output":"/w==",'
-            b'"content_type":"application/octet-stream","encoding":"base64"}\n',
+            (
+                b'{"id":"a-7","position":7,"output":"/w==",'
+                b'"content_type":"application/octet-stream","encoding":"base64"}\n'
+            ),
         ),
     ],
 )

@@ -98,7 +98,7 @@ def holding(data: bytes, cut: int = 1 << 30) -> MemoryStore:
 
 def done(input_: Input, store: S3Store, **options: int) -> tuple[Scan, list[Chunk]]:
     """Scan to the end."""
-    found = scan(input_, store, ScanOptions(listing=LISTING, **options))  # type: ignore[arg-type]
+    found = scan(input_, store, ScanOptions(listing=LISTING, **options))
     return found, list(found)
 
 
@@ -366,8 +366,16 @@ def test_a_manifest_names_its_objects() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{}", b"[]", b'["a"]', b'[{"prefix": 1}, "a"]', b'[{"prefix": "s3://c/", "x": 1}, "a"]']
-    + [b'[{"prefix": "/data"}, "a"]', b'[{"prefix": "s3://c/"}, 1]'],
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'["a"]',
+        b'[{"prefix": 1}, "a"]',
+        b'[{"prefix": "s3://c/", "x": 1}, "a"]',
+        b'[{"prefix": "/data"}, "a"]',
+        b'[{"prefix": "s3://c/"}, 1]',
+    ],
 )
 def test_another_manifest_is_refused(body: bytes) -> None:
     """Whatever is not SageMaker's form."""

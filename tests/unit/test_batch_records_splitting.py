@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 def cut(data: bytes, sizes: list[int]) -> list[bytes]:
     """Cut data into blocks of these sizes, again and again."""
-    blocks = []
+    blocks: list[bytes] = []
     while data:
         size = sizes[len(blocks) % len(sizes)]
         blocks.append(data[:size])
@@ -94,6 +94,12 @@ def test_what_a_line_carries(line: bytes, json_: bytes, other: bytes) -> None:
         (b'{"custom_id": "a", "body": {"x": 1.10}}', "a", b'{"x": 1.10}'),
         (b'{"body":1E400,"custom_id":"a"}', "a", b"1E400"),
         (rb'{"custom\u005fid": "\u00e9", "body": null}', "é", b"null"),
+        (b'{"custom_id": "a", "body": 1, "body": 2}', "a", b"2"),
+        (
+            b'{"custom_id": "a", "body": 1, "body": 2, "x": 3}',
+            "a",
+            b'{"custom_id": "a", "body": 1, "body": 2, "x": 3}',
+        ),
         (b'{"custom_id": "a", "x": 1}', "a", b'{"custom_id": "a", "x": 1}'),
         (b'{"custom_id": "a"}', "a", b'{"custom_id": "a"}'),
         (b'{"body": 1}', None, b'{"body": 1}'),

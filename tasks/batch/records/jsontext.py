@@ -5,6 +5,7 @@ What a caller or a model wrote stays as it is, down to the digits of a number.
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from json.decoder import JSONDecodeError
 from typing import Any, NoReturn
 
@@ -69,7 +70,12 @@ def one_line(text: bytes) -> bytes:
 
 def members(text: str) -> dict[str, str]:
     """Return the members of a valid JSON object, their values as text."""
-    return {json.loads(name): value for name, value in _pairs(text)}
+    return dict(_pairs(text))
+
+
+def first_members(text: str, most: int) -> list[tuple[str, str]]:
+    """Return up to `most` members of a valid JSON object, and none of another text."""
+    return list(islice(_pairs(text), most)) if text.startswith("{") else []
 
 
 def elements(text: str) -> list[str]:
@@ -86,8 +92,7 @@ def elements(text: str) -> list[str]:
 def _pairs(text: str) -> Iterator[tuple[str, str]]:
     at = _skip(text, 1)
     while text[at] != "}":
-        _, end = _value(text, at)
-        name = text[at:end]
+        name, end = _value(text, at)
         at = _skip(text, _skip(text, end) + 1)
         _, end = _value(text, at)
         yield name, text[at:end]

@@ -1,7 +1,7 @@
 """From blocks of bytes to lines, and from lines to what they carry. No I/O."""
 
 from .exceptions import InvalidCustomId, InvalidJson, RecordTooLarge
-from .jsontext import loads, members
+from .jsontext import first_members, loads, members
 from .values import Format
 
 #: White space around a line; a line of nothing else is no record.
@@ -17,7 +17,7 @@ MAX_ID = 512
 ENVELOPE = 6 * MAX_ID + 1_024
 
 #: The members of an object whose payload is its `body`.
-_ENVELOPE_MEMBERS = {"custom_id", "body"}
+_ENVELOPE = {"custom_id", "body"}
 
 
 class LineSplitter:
@@ -98,10 +98,14 @@ def payload(data: bytes, format_: Format) -> tuple[str | None, bytes]:
     if format_ is not Format.JSON or (b"custom_id" not in data and b"\\" not in data):
         return None, data
     text = data.decode()
+    few = dict(found) if len(found := first_members(text, 3)) == len(_ENVELOPE) else {}
+    if few.keys() == _ENVELOPE:
+        return loads(few["custom_id"]), few["body"].encode()
     value = loads(text)
     if type(value) is not dict or "custom_id" not in value:
         return None, data
-    if value.keys() == _ENVELOPE_MEMBERS:
+    if value.keys() == _ENVELOPE:
+        # Some member is there twice; the last counts.
         data = members(text)["body"].encode()
     return value["custom_id"], data
 
