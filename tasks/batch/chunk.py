@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from celery import shared_task
@@ -12,10 +12,13 @@ from ...config import retries
 from ...runtime.exceptions import InferenceError
 from ...runtime.requests import InvokeEndpointRequest
 from ...runtime.s3 import S3Location
+from .. import outputs
 from ..base import LedgerTask
 from ..deployment import Deployment
 from ..exceptions import PoisonMessage
 from . import schedule
+from .awaited import Awaited
+from .collection import Collection
 from .holding import Hold
 from .permits import permits_for
 from .progress import Progress
@@ -28,6 +31,7 @@ from .registry import Given, Run
 from .runner import Plan, Runner
 from .spec import Spec
 from .stopping import stopping
+from .submission import INVOCATION_TIMEOUT, REQUEST_TTL, Submission, Submitter
 from .work import Work
 
 logger = logging.getLogger(__name__)
@@ -51,13 +55,17 @@ class BatchTask(LedgerTask):
 
 @dataclass(frozen=True, slots=True)
 class Only:
-    """The positions of a chunk's records that are to be done."""
+    """The positions of a chunk's records that are to be sent."""
 
     first: int
     progress: Progress
+    awaited: Awaited = field(default_factory=Awaited)
 
     def __contains__(self, position: object) -> bool:
-        return isinstance(position, int) and position - self.first in self.progress
+        if not isinstance(position, int):
+            return False
+        offset = position - self.first
+        return offset in self.progress and offset not in self.awaited
 
 
 @shared_task(bind=True, base=BatchTask, name="sagemaker.batch_chunk", ignore_result=True)
@@ -91,11 +99,13 @@ def run_chunk(parts: Deployment, given: Given) -> dict[str, Any]:
 def _run(parts: Deployment, run: Run) -> dict[str, Any]:
     if run.setbacks >= SETBACKS:
         raise PoisonMessage(f"{run.setbacks} runs of chunk {run.chunk} died, one after the other.")
-    spec_text, _ = parts.registry.fields(run.job, "spec", "mode")
+    spec_text, mode = parts.registry.fields(run.job, "spec", "mode")
     spec = Spec.from_text(spec_text or "{}")
     output = S3Location.parse(spec.output)
     hold = Hold(parts.registry, run, parts.store, output, parts.ledger.lease)
     began = time.monotonic()
+    if mode == "async":
+        return _run_async(parts, run, spec, hold)
     error = parts.caller.submit(_on_loop(parts, run, spec, hold)).result()
     if error is not None:
         parts.registry.stop(run.job, "failed", error.to_json())
@@ -104,13 +114,75 @@ def _run(parts: Deployment, run: Run) -> dict[str, Any]:
     return {"records": hold.done, "seconds": round(took, 3)}
 
 
+def _run_async(parts: Deployment, run: Run, spec: Spec, hold: Hold) -> dict[str, Any]:
+    """Submit what was not submitted; once all was, look for answers."""
+    chunk, left = Chunk.from_json(run.values), run.progress or {"upto": 0}
+    progress = Progress.from_json(left)
+    awaited = Awaited.from_json(left["awaited"]) if "awaited" in left else Awaited()
+    if progress.remaining(chunk.count) > len(awaited.offsets):
+        running = _submit(parts, run, spec, chunk, progress, awaited, hold)
+        error = parts.caller.submit(running).result()
+        if error is not None:
+            parts.registry.stop(run.job, "failed", error.to_json())
+    else:
+        Collection(parts, spec, chunk, progress, awaited, hold, stopping).run()
+    return {"records": hold.done}
+
+
+async def _submit(
+    parts: Deployment,
+    run: Run,
+    spec: Spec,
+    chunk: Chunk,
+    progress: Progress,
+    awaited: Awaited,
+    hold: Hold,
+) -> InferenceError | None:
+    plan = plan_of(parts, run, spec)
+    filters = Filters.compile(spec.processing(), spec.input_().format)
+    only = Only(chunk.first, progress, awaited)
+    runner = Submitter(
+        Work(chunk.first, chunk.count, progress, plan.in_flight * WAITING),
+        _items(parts, chunk, spec, progress, only, fetch=filters.payload_changes),
+        PartBuffer(),
+        plan,
+        transport=parts.caller.transport(),
+        keeper=hold,
+        permits=permits_for(spec.endpoint),
+        leaving=stopping,
+        submission=submission_of(parts, run, spec, chunk),
+        awaited=awaited,
+    )
+    await runner.run()
+    return runner.fatal
+
+
+def submission_of(parts: Deployment, run: Run, spec: Spec, chunk: Chunk) -> Submission:
+    """Return how the records of a chunk are submitted."""
+    settings = parts.settings
+    given, polling = settings.endpoint(spec.endpoint), settings.polling
+    usual = parts.ledger.duration(spec.endpoint)
+    return Submission(
+        spec=spec,
+        job=run.job,
+        store=parts.store,
+        extension=f"{settings.prefix}/batch/{run.job}/{chunk.index:05d}",
+        first=chunk.first,
+        count=chunk.count,
+        ttl=given.request_ttl_seconds or REQUEST_TTL,
+        timeout=given.invocation_timeout_seconds or INVOCATION_TIMEOUT,
+        margin=polling.deadline_margin,
+        first_look=outputs.next_look(usual, polling.min_interval, polling.max_interval),
+    )
+
+
 async def _on_loop(parts: Deployment, run: Run, spec: Spec, hold: Hold) -> InferenceError | None:
     chunk = Chunk.from_json(run.values)
     progress = Progress() if run.progress is None else Progress.from_json(run.progress)
     plan = plan_of(parts, run, spec)
     runner = Runner(
         Work(chunk.first, chunk.count, progress, plan.in_flight * WAITING),
-        _items(parts, chunk, spec, progress),
+        _items(parts, chunk, spec, progress, Only(chunk.first, progress), fetch=True),
         PartBuffer(),
         plan,
         transport=parts.caller.transport(),
@@ -123,13 +195,13 @@ async def _on_loop(parts: Deployment, run: Run, spec: Spec, hold: Hold) -> Infer
 
 
 def _items(
-    parts: Deployment, chunk: Chunk, spec: Spec, progress: Progress
+    parts: Deployment, chunk: Chunk, spec: Spec, progress: Progress, only: Only, *, fetch: bool
 ) -> Iterator[Invocation | RecordError]:
-    only = Only(chunk.first, progress) if progress.left else None
     packing, input_ = spec.packing(), spec.input_()
     filters = Filters.compile(spec.processing(), input_.format)
+    wanted = only if progress.left or only.awaited else None
     records = read(
-        chunk, input_, parts.store, progress.first, only=only,
+        chunk, input_, parts.store, progress.first, only=wanted, fetch=fetch,
         record_bytes=packing.max_payload_bytes,
     )  # fmt: skip
     return pack(records, packing, filters if filters.payload_changes else None)

@@ -69,7 +69,7 @@ class Hold:
             part = _patiently(lambda: save_part(self._store, self._output, results, run.chunk, gen))
         report = Report(
             follows,
-            snapshot.progress.to_json(),
+            snapshot.progress,
             snapshot.succeeded,
             snapshot.failed,
             snapshot.retried,

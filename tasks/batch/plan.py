@@ -128,6 +128,13 @@ def _chunk_records(parts: Deployment, endpoint: str) -> int:
 
 
 def _mode(parts: Deployment, spec: Spec) -> str:
+    mode = _kind(parts, spec)
+    if mode == "async" and spec.batch_strategy != "SingleRecord":
+        raise InvalidRequest("MultiRecord needs a real-time endpoint, and this one is async.")
+    return mode
+
+
+def _kind(parts: Deployment, spec: Spec) -> str:
     if spec.mode != "auto":
         return spec.mode
     try:

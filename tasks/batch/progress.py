@@ -67,7 +67,7 @@ class Progress:
         """Return the same with some of a chunk's `count` records to be done besides."""
         left = {o for first, last in self.left for o in range(first, last + 1)} | set(offsets)
         upto = min(self.upto, count)
-        return Progress.of(upto, (offset for offset in left if offset < upto))
+        return Progress.of(upto, (offset for offset in left if offset < upto), self.attempts)
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values, short ones."""

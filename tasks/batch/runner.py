@@ -6,7 +6,7 @@ Everything here runs on the loop except what waits for Redis or S3, which goes t
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
@@ -16,7 +16,6 @@ from ...runtime.exceptions import InferenceError
 from ...runtime.requests import InvokeEndpointRequest
 from ...runtime.responses import InvokeEndpointResponse
 from .permits import Answers, Permits
-from .progress import Progress
 from .records.filters import Filters
 from .records.packing import Invocation, bisect, split_answer
 from .records.values import Record, RecordError
@@ -78,7 +77,8 @@ class Snapshot:
 
     results: object
     """What the buffer gave; for the keeper."""
-    progress: Progress
+    progress: Mapping[str, Any]
+    """What is left of the chunk, as JSON."""
     succeeded: int
     failed: Counter[str]
     retried: Counter[str]
@@ -225,7 +225,7 @@ class Runner:
         while (now := self._clock()) < end:
             self._raise_crash()
             self._launch()
-            if self._work.done or self.fatal:
+            if self._work.spent or self.fatal:
                 return Verdict.STOP
             if now - self._started >= self._plan.seconds or self._nothing_soon(now):
                 return Verdict.YIELD
@@ -364,10 +364,17 @@ class Runner:
     async def _save(self, follows: str) -> bool:
         since, self._since = self._since, _Since()
         snapshot = Snapshot(
-            self._buffer.take(), self._work.progress(), since.succeeded, since.failed, since.retried
+            self._buffer.take(), self._left(), since.succeeded, since.failed, since.retried
         )
-        delay = max(0.0, (self._work.due or 0.0) - self._clock()) if self._work.idle else 0.0
-        return await asyncio.to_thread(self._keeper.save, snapshot, follows, delay)
+        return await asyncio.to_thread(self._keeper.save, snapshot, follows, self._delay())
+
+    def _left(self) -> Mapping[str, Any]:
+        """Return what is left of the chunk."""
+        return self._work.progress().to_json()
+
+    def _delay(self) -> float:
+        """Return the seconds until there is something to do again."""
+        return max(0.0, (self._work.due or 0.0) - self._clock()) if self._work.idle else 0.0
 
     def _raise_crash(self) -> None:
         """Let what broke a lane break the run."""

@@ -84,6 +84,11 @@ class Work:
         return self.exhausted and not self._fresh and not self._undecided
 
     @property
+    def spent(self) -> bool:
+        """Whether no call is to be made any more; with deferred ones it is not `done`."""
+        return self.exhausted and not (self._fresh or self._waiting or self.in_flight)
+
+    @property
     def idle(self) -> bool:
         """Whether nothing can be called before the next waiting invocation is due."""
         blocked = len(self._waiting) > self._most_waiting or (self.exhausted and not self._fresh)
@@ -123,6 +128,10 @@ class Work:
         """All records of a call have their outcome."""
         self.in_flight -= 1
         self._undecided.difference_update(self._offsets(call.invocation))
+
+    def defer(self, call: Call) -> None:  # noqa: ARG002 - it stays undecided
+        """The call was taken by an endpoint that answers later."""
+        self.in_flight -= 1
 
     def progress(self) -> Progress:
         """Return what would be left, were the run to end now."""

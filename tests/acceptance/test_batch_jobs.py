@@ -121,6 +121,29 @@ def test_a_small_job_passes_a_huge_one(
     huge.wait(30)
 
 
+def test_an_asynchronous_endpoint_holds_no_slot(
+    app: Celery, worker: Worker, sagemaker_local: LocalStack, tmp_path: Path
+) -> None:
+    """Records are submitted once, and wait outside of workers; failures are errors of records."""
+    endpoint = behave(
+        sagemaker_local, "slow-async", kind="async", delay={"uniform": [2.0, 4.0]},
+        failure_rate=0.05,
+    )  # fmt: skip
+    worker.start()
+    job = batch.submit(endpoint, input=written(tmp_path, 300))
+    eventually(lambda: len(calls(sagemaker_local, endpoint)) == 300)
+    eventually(lambda: job.status().running == 0, 3.0)
+    assert job.status().state == "in_progress"
+    status = job.wait(60)
+    counts = status.request_counts
+    assert (status.state, counts.succeeded + counts.failed) == ("completed", 300)
+    assert status.error_counts == {"AsyncInferenceFailed": counts.failed}
+    found = {line.id: line.json() for line in job.results()}
+    assert len(found) == counts.succeeded > 200
+    assert all(value == {"x": int(str(id_)[3:])} for id_, value in found.items())
+    assert len(calls(sagemaker_local, endpoint)) == 300
+
+
 def test_the_command_line(
     app: Celery, worker: Worker, environment: Environment, tmp_path: Path
 ) -> None:
