@@ -94,13 +94,13 @@ def payload(data: bytes, format_: Format) -> tuple[str | None, bytes]:
     A JSON object with exactly the members `custom_id` and `body` carries its `body`; whatever
     else is its own payload.
     """
-    # A name is written as it is, or with escapes: without both there is no custom_id.
-    if format_ is not Format.JSON or (b"custom_id" not in data and b"\\" not in data):
+    if format_ is not Format.JSON or not _may_have(data, b"custom_id"):
         return None, data
     text = data.decode()
-    few = dict(found) if len(found := first_members(text, 3)) == len(_ENVELOPE) else {}
-    if few.keys() == _ENVELOPE:
-        return loads(few["custom_id"]), few["body"].encode()
+    if _may_have(data, b"body") and len(few := first_members(text, 3)) == len(_ENVELOPE):
+        found = dict(few)
+        if found.keys() == _ENVELOPE:
+            return loads(found["custom_id"]), found["body"].encode()
     value = loads(text)
     if type(value) is not dict or "custom_id" not in value:
         return None, data
@@ -108,6 +108,11 @@ def payload(data: bytes, format_: Format) -> tuple[str | None, bytes]:
         # Some member is there twice; the last counts.
         data = members(text)["body"].encode()
     return value["custom_id"], data
+
+
+def _may_have(data: bytes, name: bytes) -> bool:
+    """Whether a JSON text can have a member: its name is written as it is, or with escapes."""
+    return b'"%b"' % name in data or b"\\" in data
 
 
 def _json(data: bytes) -> object:
