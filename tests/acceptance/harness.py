@@ -1,14 +1,18 @@
 """Worker processes that tests can kill and start again."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from celery_sagemaker.config import queues
+from celery_sagemaker.local.stack import LocalStack
 
 QUEUES = ",".join(queues.ALL)
 
@@ -21,6 +25,25 @@ def eventually(condition: Callable[[], bool], seconds: float = 45.0) -> None:
     while not condition():
         assert time.monotonic() < give_up, f"not within {seconds} s"
         time.sleep(0.05)
+
+
+def behave(stack: LocalStack, name: str, **behaviour: Any) -> str:
+    """Make an endpoint of the emulator, or change it; returns its name."""
+    request = urllib.request.Request(  # noqa: S310 - ours
+        f"{stack.endpoint_url}/_admin/endpoints/{name}",
+        json.dumps(behaviour).encode(),
+        method="PUT",
+    )
+    urllib.request.urlopen(request).close()  # noqa: S310 - ours
+    return name
+
+
+def calls(stack: LocalStack, endpoint: str) -> list[dict[str, Any]]:
+    """Return the calls of an endpoint, refused ones too."""
+    url = f"{stack.endpoint_url}/_admin/calls?endpoint={endpoint}"
+    with urllib.request.urlopen(url) as answer:  # noqa: S310 - ours
+        found: list[dict[str, Any]] = json.load(answer)
+    return found
 
 
 class Worker:

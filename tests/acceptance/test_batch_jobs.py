@@ -3,17 +3,15 @@
 import json
 import sys
 import time
-import urllib.request
 from collections import Counter
 from pathlib import Path
 from subprocess import run
-from typing import Any
 
 import pytest
 from celery import Celery
 from celery_sagemaker.local.stack import LocalStack
 from celery_sagemaker.tasks import batch
-from harness import Environment, Worker, eventually
+from harness import Environment, Worker, behave, calls, eventually
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -44,25 +42,6 @@ def test_a_job_runs_from_a_file_to_its_results(
     assert found == [(f"id-{n}", {"x": n}) for n in range(1_000)]
     assert sorted(str(line.id) for line in job.results()) == sorted(id_ for id_, _ in found)
     assert list(job.errors()) == []
-
-
-def behave(stack: LocalStack, name: str, **behaviour: Any) -> str:
-    """Make an endpoint."""
-    request = urllib.request.Request(  # noqa: S310 - ours
-        f"{stack.endpoint_url}/_admin/endpoints/{name}",
-        json.dumps(behaviour).encode(),
-        method="PUT",
-    )
-    urllib.request.urlopen(request).close()  # noqa: S310 - ours
-    return name
-
-
-def calls(stack: LocalStack, endpoint: str) -> list[dict[str, Any]]:
-    """The calls of an endpoint."""
-    url = f"{stack.endpoint_url}/_admin/calls?endpoint={endpoint}"
-    with urllib.request.urlopen(url) as answer:  # noqa: S310 - ours
-        found: list[dict[str, Any]] = json.load(answer)
-    return found
 
 
 def test_a_cancelled_job_calls_no_more(

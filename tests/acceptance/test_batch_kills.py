@@ -1,11 +1,9 @@
 """A batch job whose workers are killed, whose Redis restarts, and whose endpoint fails."""
 
 import json
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from celery import Celery
@@ -15,7 +13,7 @@ from celery_sagemaker.local.processes import Child
 from celery_sagemaker.local.stack import LocalStack
 from celery_sagemaker.tasks import batch
 from celery_sagemaker.workers import create_app
-from harness import Environment, Worker
+from harness import Environment, Worker, behave, calls
 
 #: Records of a chunk.
 CHUNK = 250
@@ -116,22 +114,10 @@ def app(fleet: Fleet) -> Iterator[Celery]:
     made.close()
 
 
-def behave(stack: LocalStack, name: str, **behaviour: Any) -> None:
-    """Make an endpoint."""
-    request = urllib.request.Request(  # noqa: S310 - ours
-        f"{stack.endpoint_url}/_admin/endpoints/{name}",
-        json.dumps(behaviour).encode(),
-        method="PUT",
-    )
-    urllib.request.urlopen(request).close()  # noqa: S310 - ours
-
-
 def answered(stack: LocalStack, endpoint: str) -> Counter[int]:
     """How often the model answered for each position."""
-    url = f"{stack.endpoint_url}/_admin/calls?endpoint={endpoint}"
-    with urllib.request.urlopen(url) as answer:  # noqa: S310 - ours
-        calls: list[dict[str, Any]] = json.load(answer)
-    return Counter(int(c["inference_id"].rpartition("-")[2]) for c in calls if not c["error"])
+    found = (call for call in calls(stack, endpoint) if not call["error"])
+    return Counter(int(call["inference_id"].rpartition("-")[2]) for call in found)
 
 
 def killed_runs(log: Path) -> Counter[int]:

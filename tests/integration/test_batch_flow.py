@@ -1,12 +1,10 @@
 """Batch jobs from submit to their end, run in this process: Redis, S3 and the endpoint are real."""
 
 import json
-import urllib.request
 import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from celery import Celery
@@ -16,13 +14,17 @@ from celery_sagemaker.runtime.exceptions import InvalidRequest
 from celery_sagemaker.runtime.s3 import S3Location
 from celery_sagemaker.tasks import batch, deployment
 from celery_sagemaker.tasks.batch import JobState, schedule
+from celery_sagemaker.tasks.batch.awaited import Awaited
 from celery_sagemaker.tasks.batch.chunk import run_chunk
+from celery_sagemaker.tasks.batch.collection import _found
 from celery_sagemaker.tasks.batch.finalize import finalize
 from celery_sagemaker.tasks.batch.plan import plan
 from celery_sagemaker.tasks.batch.records.results import read_manifest
+from celery_sagemaker.tasks.batch.registry import Report
 from celery_sagemaker.tasks.deployment import Deployment
 from celery_sagemaker.tasks.exceptions import UnknownJob
 from celery_sagemaker.workers import create_app
+from harness import behave, calls, eventually
 
 
 @pytest.fixture
@@ -49,24 +51,6 @@ def parts(app: Celery) -> Deployment:
 def out(sagemaker_local: LocalStack) -> str:
     """Where jobs write."""
     return f"s3://{sagemaker_local.bucket}/flow"
-
-
-def behave(stack: LocalStack, name: str, **behaviour: Any) -> str:
-    """Make an endpoint."""
-    request = urllib.request.Request(  # noqa: S310 - ours
-        f"{stack.endpoint_url}/_admin/endpoints/{name}",
-        json.dumps(behaviour).encode(),
-        method="PUT",
-    )
-    urllib.request.urlopen(request).close()  # noqa: S310 - ours
-    return name
-
-
-def calls(stack: LocalStack, endpoint: str) -> int:
-    """How often an endpoint was called."""
-    url = f"{stack.endpoint_url}/_admin/calls?endpoint={endpoint}"
-    with urllib.request.urlopen(url) as answer:  # noqa: S310 - ours
-        return len(json.load(answer))
 
 
 def records(folder: Path, count: int, bad: tuple[int, ...] = ()) -> Path:
@@ -132,7 +116,7 @@ def test_a_bad_record_costs_its_neighbours_nothing(
     assert {line.id: line.json()["x"] for line in job.results()} == {
         f"id-{n}": n for n in range(30) if n not in {3, 17}
     }
-    assert calls(sagemaker_local, endpoint) < 30
+    assert len(calls(sagemaker_local, endpoint)) < 30
 
 
 def test_failed_records_are_done_again_alone(
@@ -143,14 +127,14 @@ def test_failed_records_are_done_again_alone(
     job = batch.submit(endpoint, input=records(tmp_path, 30, bad=(0, 9, 25)), output=out)
     drive(parts, job)
     behave(sagemaker_local, endpoint)
-    before = calls(sagemaker_local, endpoint)
+    before = len(calls(sagemaker_local, endpoint))
     again = job.retry_failed()
     drive(parts, again)
     assert again.status().request_counts.total == 3
     assert [(line.id, line.position) for line in again.results(ordered=True)] == [
         ("id-0", 0), ("id-9", 9), ("id-25", 25),
     ]  # fmt: skip
-    assert calls(sagemaker_local, endpoint) - before == 3
+    assert len(calls(sagemaker_local, endpoint)) - before == 3
     with pytest.raises(InvalidRequest, match="No record"):
         again.retry_failed()
 
@@ -203,7 +187,7 @@ def test_a_wrong_request_is_refused_at_once(app: Celery, out: str, tmp_path: Pat
         {"max_concurrent_transforms": 0},
     ):
         with pytest.raises(InvalidRequest):
-            batch.submit("echo", input=path, output=out, **wrong)  # type: ignore[arg-type]
+            batch.submit("echo", input=path, output=out, **wrong)
     with pytest.raises(InvalidRequest, match="no file"):
         batch.submit("echo", input=tmp_path / "absent", output=out)
     assert list(batch.list_jobs()) == []
@@ -220,7 +204,7 @@ def test_an_endpoint_that_is_not_there_ends_the_job(
     assert status.state is JobState.FAILED
     assert status.request_counts.failed == 500
     assert [error["code"] for error in status.errors] == ["EndpointNotFound"]
-    assert calls(sagemaker_local, name) <= 64
+    assert len(calls(sagemaker_local, name)) <= 64
     behave(sagemaker_local, name)
     again = job.retry_failed()
     drive(parts, again)
@@ -365,10 +349,8 @@ def test_a_run_that_was_taken_for_dead_counts_nothing(
     assert parts.store.head(stray) is None
 
 
-def batch_report(succeeded: int) -> Any:
-    """A report of a chunk that is done."""
-    from celery_sagemaker.tasks.batch.registry import Report  # noqa: PLC0415
-
+def batch_report(succeeded: int) -> Report:
+    """A report of a run that goes on."""
     return Report("STAY", {"upto": succeeded}, succeeded=succeeded)
 
 
@@ -402,5 +384,55 @@ def test_silent_chunks_are_given_back(
     schedule.tick(app, leading=True)
     again = {one.task for one in parts.registry.dispatch()}
     assert not again & {begun.task, unsent.task}
-    running = parts.registry.client.hvals(parts.registry.key(job.id, "running"))
-    assert not {value.decode().split()[0] for value in running} & {begun.task, unsent.task}
+    assert parts.registry.begin(job.id, begun.chunk, begun.task) is None
+    assert parts.registry.begin(job.id, unsent.chunk, unsent.task) is None
+
+
+def test_an_asynchronous_chunk_is_submitted_in_many_runs(
+    parts: Deployment, sagemaker_local: LocalStack, out: str, tmp_path: Path
+) -> None:
+    """What a run has submitted is awaited, whatever later runs do; nothing is submitted twice."""
+    endpoint = behave(
+        sagemaker_local, f"a{uuid.uuid4().hex}", kind="async", delay={"fixed": 0.1},
+        failure_rate=0.2, latency={"fixed": 0.06}, errors={"ServiceUnavailable": 0.2},
+    )  # fmt: skip
+    settings = parts.settings
+    quick = settings.batch.model_copy(update={"chunk_seconds": 0.3, "in_flight": 1})
+    often = settings.polling.model_copy(update={"min_interval": 0.05, "max_interval": 0.1})
+    retries = {"serviceunavailable": {"wait_initial": 0.01, "wait_max": 0.01}}
+    parts.settings = Settings(
+        **{**settings.model_dump(), "broker_url": settings.broker_url, "retries": retries,
+           "result_url": settings.result_url, "state_url": settings.state_url,
+           "batch": quick, "polling": often}
+    )  # fmt: skip
+    job = batch.submit(endpoint, input=records(tmp_path, 25), output=out)
+    plan(parts, job.id)
+    runs = []
+
+    def ended() -> bool:
+        for given in parts.registry.dispatch():
+            run_chunk(parts, given)
+            runs.append(given)
+            add_up(job)
+        return job.status().state is not JobState.IN_PROGRESS
+
+    eventually(ended)
+    counts = job.status().request_counts
+    assert counts.succeeded + counts.failed == 25
+    assert 0 < counts.failed < 25
+    assert len(runs) > 6
+    taken = [call for call in calls(sagemaker_local, endpoint) if not call["error"]]
+    made = Counter(call["inference_id"] for call in taken)
+    assert made == Counter({f"{job.id}-{n}": 1 for n in range(25)})
+
+
+def test_what_never_comes_is_given_up(parts: Deployment) -> None:
+    """Nothing at either place and the deadline past: the record has an error."""
+    awaited = Awaited(output="s3://b/o/", failure="s3://b/f/", since=1.0, deadline=50.0)
+    (one, two, three) = awaited.having([0, 1, 2], 3).pending("churn", first=7)
+    assert (one.output_location, two.failure_location) == ("s3://b/o/7", "s3://b/f/8")
+    present = {"s3://b/o/7": 2.0, "s3://b/f/8": 2.0}
+    early = [(found.position, found.kind) for found in _found([one, two, three], present, 49.0)]
+    assert early == [(7, "output"), (8, "failure")]
+    late = [(found.position, found.kind) for found in _found([one, two, three], present, 51.0)]
+    assert late == [*early, (9, "deadline")]
