@@ -1,6 +1,5 @@
 """S3: where payloads are staged and asynchronous outputs appear."""
 
-import io
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -71,7 +70,7 @@ class S3Range:
     etag: str
 
 
-class _Reader(io.RawIOBase):
+class _Reader:
     """A file over an iterable of blocks, for s3transfer."""
 
     def __init__(self, blocks: Iterable[bytes]) -> None:
@@ -79,10 +78,7 @@ class _Reader(io.RawIOBase):
         self._rest = b""
         self.size = 0
 
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1, /) -> bytes:
+    def read(self, size: int = -1) -> bytes:
         """Return `size` bytes, fewer only at the end."""
         parts, length = [self._rest], len(self._rest)
         while size < 0 or length < size:

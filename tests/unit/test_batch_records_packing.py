@@ -162,6 +162,7 @@ def test_an_answer_in_any_form_comes_back_whole(values: list[dict[str, float]]) 
         (b"", None),
         (b"1\n2\n3\n4", "text/csv"),
         (b"1,2", "text/csv"),
+        (b"\xff,2,3", "text/csv"),
     ],
 )
 def test_an_answer_of_another_count_is_an_error(body: bytes, content_type: str | None) -> None:

@@ -288,6 +288,15 @@ def test_a_broken_connection_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> 
         list(read(chunk, input_, store))
 
 
+def test_an_object_that_ends_early_does_not_hold_the_reader() -> None:
+    """Nothing instead of the bytes that are still to come is a broken connection."""
+    store, input_ = holding(b"1\n2\n"), resolve(str(WHERE))
+    _, (chunk,) = done(input_, store)
+    store.cut = 0
+    with pytest.raises(ConnectionLost, match="ended early, at byte 0"):
+        list(read(chunk, input_, store))
+
+
 def test_each_object_of_a_prefix_is_a_record() -> None:
     """Named by its key; one that is gone when its turn comes costs the others nothing."""
     store, input_ = MemoryStore(5), resolve("s3://b/images/")
