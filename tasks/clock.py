@@ -57,20 +57,19 @@ class Clock:
             redis.RedisError, kombu.exceptions.OperationalError: Redis or the broker is away.
         """
         self._close_revoked()
-        leading = self._lead()
-        schedule.tick(self._app, leading=leading)
-        if not leading:
-            return Ticked(leading=False)
-        ledger = self.parts.ledger
-        return Ticked(
-            leading=True, taken_back=len(ledger.reap()), sent=self._resend(), looks=self._look()
-        )
+        ledger, ticked = self.parts.ledger, Ticked(leading=self._lead())
+        if ticked.leading:
+            ticked = Ticked(
+                leading=True, taken_back=len(ledger.reap()), sent=self._resend(), looks=self._look()
+            )
+        schedule.tick(self._app, leading=ticked.leading)
+        return ticked
 
     def resign(self) -> None:
         """Let another worker's clock tick at once, and other workers have the batch chunks."""
-        schedule.resign(self._app)
         if self._holder() == self.parts.owner.encode():
             self.parts.ledger.client.delete(self._key)
+        schedule.resign(self._app)
 
     @property
     def _key(self) -> str:

@@ -229,7 +229,9 @@ class Runner:
                 return Verdict.STOP
             if now - self._started >= self._plan.seconds or self._nothing_soon(now):
                 return Verdict.YIELD
-            await self._pause(min(end, self._work.due or end) - now)
+            due = self._work.due or end
+            # What is due and has no room is taken by the lane that ends next.
+            await self._pause((min(due, end) if due > now else end) - now)
         return None
 
     def _nothing_soon(self, now: float) -> bool:

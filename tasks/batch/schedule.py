@@ -9,8 +9,10 @@ from typing import Any
 
 from celery import Celery
 
+from .. import publications
 from ..deployment import Deployment, deployment
 from .registry import Given
+from .stopping import stopping
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +55,11 @@ def advance(app: Celery) -> int:
 def tick(app: Celery, *, leading: bool) -> None:
     """Say that this worker has slots; the clock that leads also looks after everybody's jobs."""
     parts = deployment(app)
-    seconds = parts.settings.polling.tick * REGISTERED_TICKS
-    parts.registry.register(parts.owner, parts.settings.batch.chunks, seconds)
+    if stopping():
+        resign(app)
+    elif _consumes(app):
+        seconds = parts.settings.polling.tick * REGISTERED_TICKS
+        parts.registry.register(parts.owner, parts.settings.batch.chunks, seconds)
     if leading:
         _recover(parts)
         for job in parts.registry.expired():
@@ -66,6 +71,12 @@ def resign(app: Celery) -> None:
     """Take no more chunks in this worker."""
     parts = deployment(app)
     parts.registry.unregister(parts.owner, parts.settings.batch.chunks)
+
+
+def _consumes(app: Celery) -> bool:
+    """Whether this worker takes chunks from the queue in which they wait."""
+    queue, _, _ = publications.lane_of(app, "sagemaker.batch_chunk", {}).rpartition("/")
+    return queue in app.amqp.queues.consume_from
 
 
 def _recover(parts: Deployment) -> None:
