@@ -24,8 +24,9 @@ from .work import Call, Work
 #: Seconds between two signs of life, and the longest until a cancelled job begins nothing more.
 BEAT = 0.5
 
-#: Seconds for which calls in flight are waited for when the job or the worker stops.
-GRACE = 10.0
+#: Seconds for which calls in flight are waited for when the job or the worker stops: with what it
+#: takes to save, less than the 30 of a worker's soft shutdown.
+GRACE = 20.0
 
 #: Invocations read ahead, for each call that may be in flight.
 AHEAD = 4

@@ -62,7 +62,7 @@ def submit(
         join_source: Input: outputs are joined with their records.
         input_filter: JSONPath; what of a record is sent.
         output_filter: JSONPath; what of the (joined) output is kept.
-        content_type: of the records; by default what the input's suffix says.
+        content_type: of the records; by default the endpoint's setting, else what the suffix says.
         repeatable: whether a call that may have run (read timeout, lost connection) is made again.
         client_token: up to 256 characters; a second submit with it returns the first one's job.
         expires_in: seconds after which the job is given up, with what it has.
@@ -81,8 +81,10 @@ def submit(
     given = parts.settings.endpoint(endpoint)
     defaults = {"accept": given.accept} if given.accept else {}
     source, upload = _input(
-        parts, id_, input, data_type=s3_data_type, split_type=split_type, content_type=content_type
-    )
+        parts, id_, input,
+        data_type=s3_data_type, split_type=split_type,
+        content_type=content_type or given.content_type,
+    )  # fmt: skip
     spec = Spec(
         endpoint=endpoint,
         transform_input=source.to_json(),

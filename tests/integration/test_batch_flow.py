@@ -436,3 +436,54 @@ def test_what_never_comes_is_given_up(parts: Deployment) -> None:
     assert early == [(7, "output"), (8, "failure")]
     late = [(found.position, found.kind) for found in _found([one, two, three], present, 51.0)]
     assert late == [*early, (9, "deadline")]
+
+
+def test_only_the_newest_planner_counts(parts: Deployment, out: str, tmp_path: Path) -> None:
+    """One that was taken for dead can neither add chunks nor let the job begin."""
+    job = batch.submit("echo", input=records(tmp_path, 15), output=out)
+    registry = parts.registry
+    assert registry.plan(job.id, "old")
+    assert registry.add(job.id, "old", [({"index": 0}, None)])
+    plan(parts, job.id)
+    assert not registry.add(job.id, "old", [({"index": 1}, None)])
+    assert not registry.commit(job.id, "old", 99)
+    assert not registry.plan(job.id, "late")
+    assert job.status().request_counts.total == 15
+    drive(parts)
+    assert job.status().request_counts.succeeded == 15
+
+
+@pytest.mark.parametrize("kind", ["realtime", "async"])
+def test_each_object_of_a_prefix_is_a_record(
+    parts: Deployment, sagemaker_local: LocalStack, out: str, kind: str
+) -> None:
+    """Its key is its id; an asynchronous endpoint fetches it itself."""
+    endpoint = behave(sagemaker_local, f"k{uuid.uuid4().hex}", kind=kind, delay={"fixed": 0.05})
+    prefix = S3Location(sagemaker_local.bucket, f"prefix-{uuid.uuid4().hex}/")
+    bodies = {f"{name}.bin": bytes([255, number]) for number, name in enumerate("abc")}
+    for name, body in bodies.items():
+        parts.store.put(S3Location(prefix.bucket, prefix.key + name), body)
+    job = batch.submit(endpoint, input=str(prefix), output=out)
+    plan(parts, job.id)
+
+    def ended() -> bool:
+        for given in parts.registry.dispatch():
+            run_chunk(parts, given)
+        return job.status().state is not JobState.IN_PROGRESS
+
+    eventually(ended)
+    drive(parts)
+    assert job.status().request_counts.succeeded == 3
+    found = {str(line.id).rpartition("/")[2]: line.output for line in job.results()}
+    assert found == bodies
+
+
+def test_rows_of_csv_are_records(parts: Deployment, out: str, tmp_path: Path) -> None:
+    """Without ids of their own they are named by their position; columns can be chosen."""
+    path = tmp_path / "rows.csv"
+    path.write_text("1,2,a\n3,4,b\n5,6,c")
+    job = batch.submit("echo", input=path, output=out, input_filter="$[0:2]", join_source="Input")
+    drive(parts, job)
+    found = [(line.id, line.output.strip()) for line in job.results(ordered=True)]
+    assert [id_ for id_, _ in found] == [0, 1, 2]
+    assert found[0][1].startswith(b"1,2,a,1,2")
