@@ -47,6 +47,9 @@ FATAL = frozenset(
     }
 )
 
+#: Errors by which no record of the input can be read any more.
+UNREADABLE = frozenset({"InputChanged", "S3AccessDenied", "S3BucketNotFound", "S3ObjectNotFound"})
+
 #: Errors that one record can cause for all that are sent with it.
 DIVISIBLE = frozenset(
     {
@@ -141,6 +144,11 @@ class _Since:
     failed: Counter[str] = field(default_factory=Counter)
     retried: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def outcomes(self) -> int:
+        """Records that have one."""
+        return self.succeeded + self.failed.total()
+
 
 class Runner:
     """Runs a chunk, or as much of it as time allows.
@@ -183,6 +191,7 @@ class Runner:
         self._feeding: asyncio.Task[None] | None = None
         self._permitted = 0
         self._stopped = False
+        self._unread: InferenceError | None = None
         self.fatal: InferenceError | None = None
         """What no record of the job can survive."""
 
@@ -200,7 +209,10 @@ class Runner:
             verdict = await self._main()
             if verdict is not Verdict.GONE:
                 await self._drain(verdict)
-                await self._save("DONE" if self._work.done else "LEAVE")
+                if self._unread is None or self._since.outcomes:
+                    await self._save("DONE" if self._work.done else "LEAVE")
+            if self._unread is not None and self.fatal is None:
+                raise self._unread
         finally:
             await self._abandon()
             await asyncio.to_thread(self._permits.release)
@@ -226,7 +238,7 @@ class Runner:
         while (now := self._clock()) < end:
             self._raise_crash()
             self._launch()
-            if self._work.spent or self.fatal:
+            if self._work.spent or self.fatal or self._unread:
                 return Verdict.STOP
             if now - self._started >= self._plan.seconds or self._nothing_soon(now):
                 return Verdict.YIELD
@@ -254,7 +266,7 @@ class Runner:
             self._keep(asyncio.create_task(self._lane(call)))
 
     def _next(self) -> Call | None:
-        if self._stopped or self.fatal:
+        if self._stopped or self.fatal or self._unread:
             return None
         work = self._work
         if work.fresh < self._plan.in_flight and not work.exhausted and self._feeding is None:
@@ -267,9 +279,14 @@ class Runner:
 
     async def _feed(self) -> None:
         wanted = self._plan.in_flight * AHEAD
-        items = await asyncio.to_thread(_some, self._items, wanted)
-        self._work.feed(items)
-        self._work.exhausted = len(items) < wanted
+        try:
+            items = await asyncio.to_thread(_some, self._items, wanted)
+        except InferenceError as error:
+            self._unread = error
+            self.fatal = error if error.code in UNREADABLE else None
+        else:
+            self._work.feed(items)
+            self._work.exhausted = len(items) < wanted
         self._feeding = None
         self._wake.set()
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from celery_sagemaker.runtime.exceptions import (
     AccessDeniedException,
     InferenceError,
     ModelError,
+    S3Error,
     ServiceUnavailable,
 )
 from celery_sagemaker.runtime.requests import InvokeEndpointRequest
@@ -19,6 +20,7 @@ from celery_sagemaker.runtime.responses import InvokeEndpointResponse
 from celery_sagemaker.tasks.batch import runner as running
 from celery_sagemaker.tasks.batch.permits import Answers, Unlimited
 from celery_sagemaker.tasks.batch.progress import Progress
+from celery_sagemaker.tasks.batch.records.exceptions import InputChanged
 from celery_sagemaker.tasks.batch.records.packing import Invocation
 from celery_sagemaker.tasks.batch.records.values import Record
 from celery_sagemaker.tasks.batch.records.writing import Batch, PartBuffer
@@ -94,11 +96,9 @@ def invocations(groups: Iterable[Iterable[int]]) -> list[Invocation]:
     return made
 
 
-def run(
-    endpoint: Endpoint, kept: Kept, items: list[Invocation], *, leaving: bool = False, **plan: Any
-) -> Runner:
+def run(endpoint: Endpoint, kept: Kept, items: Iterable[Invocation], **plan: Any) -> Runner:
     """Run a chunk to the run's end."""
-    count = sum(len(item.records) for item in items)
+    count = plan.pop("count", None) or sum(len(item.records) for item in items)
     made = Plan(
         request=lambda i: InvokeEndpointRequest(endpoint_name="churn", body=i.body),
         policy=plan.pop("policy", policy),
@@ -114,7 +114,7 @@ def run(
         work = Work(0, count, Progress(), 16)
         runner = Runner(
             work, iter(items), PartBuffer(), made, transport=endpoint, keeper=kept,
-            permits=permits, leaving=lambda: leaving,
+            permits=permits, leaving=lambda: False,
         )  # fmt: skip
         await runner.run()
         return runner
@@ -268,6 +268,34 @@ def test_permits_bound_the_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     assert endpoint.most == 2
     assert released == [True]
     assert 0 < sum(answers.succeeded for answers in seen) <= 40
+
+
+@pytest.mark.parametrize(("after", "saves"), [(0, 0), (64, 1)])
+def test_what_was_done_is_saved_when_the_input_cannot_be_read(after: int, saves: int) -> None:
+    """Then the error is raised; a run that did nothing saves nothing, so that it counts as such."""
+
+    def items() -> Iterator[Invocation]:
+        yield from invocations([n] for n in range(after))
+        raise S3Error("away")
+
+    kept = Kept()
+    with pytest.raises(S3Error):
+        run(Endpoint(echo), kept, items(), count=100)
+    assert [follows for _, follows, _ in kept.saved] == ["LEAVE"] * saves
+    assert bool(kept.positions) == bool(saves)
+    for snapshot, _, _ in kept.saved:
+        left = Progress.from_json(snapshot.progress)
+        assert {n for n in range(100) if n not in left} == set(kept.positions)
+
+
+def test_a_replaced_input_ends_the_job() -> None:
+    """No later run could read it."""
+
+    def items() -> Iterator[Invocation]:
+        yield from ()
+        raise InputChanged
+
+    assert isinstance(run(Endpoint(echo), Kept(), items(), count=9).fatal, InputChanged)
 
 
 def test_a_bug_breaks_the_run_and_is_not_hidden() -> None:
