@@ -28,7 +28,8 @@ from .records.reading import read
 from .records.values import Chunk, RecordError
 from .records.writing import PartBuffer
 from .registry import Given, Run
-from .runner import Plan, Runner
+from .runner import Runner
+from .running import Plan
 from .spec import Spec
 from .stopping import stopping
 from .submission import INVOCATION_TIMEOUT, REQUEST_TTL, Submission, Submitter

@@ -21,7 +21,8 @@ from .records.filters import Filters
 from .records.reading import read
 from .records.values import Chunk, Record
 from .records.writing import PartBuffer
-from .runner import SAVE_BYTES, Snapshot, Verdict
+from .runner import SAVE_BYTES
+from .running import Snapshot, Verdict
 from .spec import Spec
 
 #: Answers fetched at once, and between two signs of life.

@@ -11,7 +11,7 @@ from ...runtime.exceptions import S3AccessDenied, S3BucketNotFound, S3Error, Tra
 from ...runtime.s3 import S3Location, S3Store
 from .records.writing import Batch, save_part
 from .registry import Registry, Report, Run
-from .runner import Snapshot, Verdict
+from .running import Snapshot, Verdict
 
 T = TypeVar("T")
 

@@ -5,20 +5,15 @@ Everything here runs on the loop except what waits for Redis or S3, which goes t
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from enum import Enum
-from typing import Any, Protocol
+from typing import Any
 
-from ...config.retries import RetryPolicy, wait_seconds
+from ...config.retries import wait_seconds
 from ...runtime.exceptions import InferenceError
-from ...runtime.requests import InvokeEndpointRequest
-from ...runtime.responses import InvokeEndpointResponse
 from .permits import Answers, Permits
-from .records.filters import Filters
 from .records.packing import Invocation, bisect, split_answer
 from .records.values import Record, RecordError
+from .running import Buffer, Keeper, Plan, Since, Snapshot, Transport, Verdict
 from .work import Call, Work
 
 #: Seconds between two signs of life, and the longest until a cancelled job begins nothing more.
@@ -66,90 +61,6 @@ DIVISIBLE = frozenset(
 _RANDOM = random.Random()
 
 
-class Verdict(Enum):
-    """What a run is told at a beat."""
-
-    GO = "GO"
-    STOP = "STOP"
-    YIELD = "YIELD"
-    GONE = "GONE"
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What a run has done since its last save."""
-
-    results: object
-    """What the buffer gave; for the keeper."""
-    progress: Mapping[str, Any]
-    """What is left of the chunk, as JSON."""
-    succeeded: int
-    failed: Counter[str]
-    retried: Counter[str]
-
-
-class Buffer(Protocol):
-    """Collects results in memory, in the order in which they come."""
-
-    @property
-    def size(self) -> int:
-        """Bytes collected since the last `take`."""
-
-    def succeed(self, record: Record, output: bytes, content_type: str | None = None) -> None:
-        """Add a record's output."""
-
-    def fail(self, record: Record, error: InferenceError, attempts: int) -> None:
-        """Add a record's error."""
-
-    def take(self) -> object:
-        """Return what was collected since the last time."""
-
-
-class Keeper(Protocol):
-    """Keeps a run's hold and its results; called from threads, never by two at once."""
-
-    def beat(self, seconds: float) -> Verdict:
-        """Say that the run is alive, `seconds` after it began."""
-
-    def save(self, snapshot: Snapshot, follows: str, delay: float) -> bool:
-        """Write results to S3 and count them. False: the chunk is another run's now."""
-
-
-class Transport(Protocol):
-    """The one call that a run makes."""
-
-    async def invoke(self, request: InvokeEndpointRequest) -> InvokeEndpointResponse:
-        """Call InvokeEndpoint once."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """How a run goes about its chunk."""
-
-    request: Callable[[Invocation], InvokeEndpointRequest]
-    policy: Callable[[InferenceError], RetryPolicy]
-    filters: Filters | None
-    in_flight: int
-    seconds: float
-    save_seconds: float
-    hold_limit: float
-    """Seconds for which a run waits when nothing is to be done before."""
-
-
-@dataclass(slots=True)
-class _Since:
-    """Counted since the last save, or the last beat."""
-
-    succeeded: int = 0
-    failed: Counter[str] = field(default_factory=Counter)
-    retried: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def outcomes(self) -> int:
-        """Records that have one."""
-        return self.succeeded + self.failed.total()
-
-
 class Runner:
     """Runs a chunk, or as much of it as time allows.
 
@@ -184,8 +95,8 @@ class Runner:
         self._keeper = keeper
         self._permits = permits
         self._leaving = leaving
-        self._since = _Since()
-        self._answers = _Since()
+        self._since = Since()
+        self._answers = Since()
         self._wake = asyncio.Event()
         self._lanes: set[asyncio.Task[None]] = set()
         self._feeding: asyncio.Task[None] | None = None
@@ -362,7 +273,7 @@ class Runner:
         return verdict
 
     async def _renew(self) -> None:
-        answered, self._answers = self._answers, _Since()
+        answered, self._answers = self._answers, Since()
         answers = Answers(answered.succeeded, answered.failed, self._work.in_flight)
         wanted = self._plan.in_flight
         self._permitted = await asyncio.to_thread(self._permits.renew, wanted, answers)
@@ -382,7 +293,7 @@ class Runner:
         self._raise_crash()
 
     async def _save(self, follows: str) -> bool:
-        since, self._since = self._since, _Since()
+        since, self._since = self._since, Since()
         snapshot = Snapshot(
             self._buffer.take(), self._left(), since.succeeded, since.failed, since.retried
         )

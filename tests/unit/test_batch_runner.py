@@ -17,14 +17,15 @@ from celery_sagemaker.runtime.exceptions import (
 )
 from celery_sagemaker.runtime.requests import InvokeEndpointRequest
 from celery_sagemaker.runtime.responses import InvokeEndpointResponse
-from celery_sagemaker.tasks.batch import runner as running
+from celery_sagemaker.tasks.batch import runner as runner_module
 from celery_sagemaker.tasks.batch.permits import Answers, Unlimited
 from celery_sagemaker.tasks.batch.progress import Progress
 from celery_sagemaker.tasks.batch.records.exceptions import InputChanged
 from celery_sagemaker.tasks.batch.records.packing import Invocation
 from celery_sagemaker.tasks.batch.records.values import Record
 from celery_sagemaker.tasks.batch.records.writing import Batch, PartBuffer
-from celery_sagemaker.tasks.batch.runner import Plan, Runner, Snapshot, Verdict
+from celery_sagemaker.tasks.batch.runner import Runner
+from celery_sagemaker.tasks.batch.running import Plan, Snapshot, Verdict
 from celery_sagemaker.tasks.batch.work import Work
 
 #: How the model answers a body, the n-th time it is asked.
@@ -199,7 +200,7 @@ def test_a_run_that_is_told_to_leave_saves(
     verdict: Verdict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Calls in flight end and count; what is left is exactly what has no outcome."""
-    monkeypatch.setattr(running, "BEAT", 0.05)
+    monkeypatch.setattr(runner_module, "BEAT", 0.05)
     endpoint, kept = Endpoint(echo, seconds=0.03), Kept([Verdict.GO, verdict])
     run(endpoint, kept, invocations([n] for n in range(1_000)))
     snapshot, follows, delay = kept.saved[-1]
@@ -211,7 +212,7 @@ def test_a_run_that_is_told_to_leave_saves(
 
 def test_a_run_that_lost_its_chunk_saves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another one has it."""
-    monkeypatch.setattr(running, "BEAT", 0.02)
+    monkeypatch.setattr(runner_module, "BEAT", 0.02)
     kept = Kept([Verdict.GONE])
     run(Endpoint(echo, seconds=0.01), kept, invocations([n] for n in range(1_000)))
     assert kept.saved == []
@@ -219,7 +220,7 @@ def test_a_run_that_lost_its_chunk_saves_nothing(monkeypatch: pytest.MonkeyPatch
 
 def test_a_run_saves_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is saved twice is nothing; what is left shrinks."""
-    monkeypatch.setattr(running, "BEAT", 0.02)
+    monkeypatch.setattr(runner_module, "BEAT", 0.02)
     kept = Kept()
     run(Endpoint(echo, 0.01), kept, invocations([n] for n in range(100)), save_seconds=0.05)
     assert [follows for _, follows, _ in kept.saved[:-1]] == ["STAY"] * (len(kept.saved) - 1)
@@ -250,7 +251,7 @@ def test_a_run_that_only_waits_is_left() -> None:
 
 def test_permits_bound_the_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """No more in flight than granted; what was answered is reported, and all is given back."""
-    monkeypatch.setattr(running, "BEAT", 0.02)
+    monkeypatch.setattr(runner_module, "BEAT", 0.02)
     seen: list[Answers] = []
     released: list[bool] = []
 
