@@ -1,6 +1,6 @@
 """What a deployment says about one endpoint, and about one error's retries."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -51,5 +51,7 @@ class EndpointSettings(Section):
     """Whether a request that may have run already can be sent again."""
     limits: LimitSettings = LimitSettings()
     """Changes to the limits for this endpoint; what is not given is as for every endpoint."""
+    transport: Literal["fast", "boto3"] | None = None
+    """What batch chunks call this endpoint with; by default as `batch.transport` says."""
     retries: RetryOverrides = Field(default_factory=dict)
     """Changes to the retry policies for this endpoint, by error code."""

@@ -14,7 +14,9 @@ ASYNC = "sagemaker.async"
 STREAM = "sagemaker.stream"
 #: Looks at S3 for pending outputs; apart, so that a full INVOKE queue delays no deadline.
 POLL = "sagemaker.poll"
-ALL = (INVOKE, ASYNC, STREAM, POLL)
+#: Parts of batch jobs: up to half a minute each; no more at once than workers have slots for.
+BATCH = "sagemaker.batch"
+ALL = (INVOKE, ASYNC, STREAM, POLL, BATCH)
 
 #: Task name to queue.
 TASKS: Mapping[str, str] = MappingProxyType(
@@ -24,6 +26,9 @@ TASKS: Mapping[str, str] = MappingProxyType(
         "sagemaker.collect": ASYNC,
         "sagemaker.stream": STREAM,
         "sagemaker.poll": POLL,
+        "sagemaker.batch_plan": BATCH,
+        "sagemaker.batch_chunk": BATCH,
+        "sagemaker.batch_finalize": BATCH,
     }
 )
 

@@ -1,6 +1,6 @@
 """The sections of the settings: one value per subject."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -129,3 +129,24 @@ class StreamSettings(Section):
     """Seconds a reader waits for a stream that no worker has begun."""
     grace: Seconds = 60.0
     """Seconds a reader waits for another attempt when the producer is lost."""
+
+
+class BatchSettings(Section):
+    """Batch jobs."""
+
+    chunks: Count = 2
+    """Chunks that one worker runs at once; with the prefork pool, at most its processes."""
+    in_flight: Count = 32
+    """Calls that one chunk keeps in flight."""
+    chunk_seconds: Seconds = 20.0
+    """Seconds after which a run of a chunk gives the rest back: others have their turn."""
+    save_seconds: Seconds = 5.0
+    """Seconds after which a run writes what it has; a killed worker's run loses no more."""
+    chunk_bytes: Count = 4_194_304
+    """Bytes of input that a chunk has at most, or one record if that is larger."""
+    chunk_records: Count = 1_000
+    """Records of a chunk, where it is not known how fast the endpoint is."""
+    retention: WholeSeconds = 604_800
+    """Seconds for which a job that has ended is remembered; seven days."""
+    transport: Literal["fast", "boto3"] = "fast"
+    """What chunks call endpoints with: asyncio, or boto3 in threads."""

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from . import addresses, errors, sources
 from .endpoints import EndpointSettings, RetryOverride, RetryOverrides
 from .sections import (
+    BatchSettings,
     BudgetSettings,
     Count,
     LedgerSettings,
@@ -85,6 +86,7 @@ class Settings(BaseSettings):
     budget: BudgetSettings = BudgetSettings()
     limits: LimitSettings = LimitSettings()
     """The limits of every endpoint, each by itself."""
+    batch: BatchSettings = BatchSettings()
     endpoints: dict[str, EndpointSettings] = {}
     """What to know about single endpoints, by name in lower case."""
     retries: RetryOverrides = {}
@@ -220,6 +222,7 @@ def _known() -> dict[str, list[str]]:
         "streams": StreamSettings,
         "budget": BudgetSettings,
         "limits": LimitSettings,
+        "batch": BatchSettings,
         "endpoints": EndpointSettings,
         "retries": RetryOverride,
     }

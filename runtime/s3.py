@@ -1,16 +1,20 @@
 """S3: where payloads are staged and asynchronous outputs appear."""
 
+import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
 from .clients import ClientOptions, Clients
-from .exceptions import InvalidRequest, S3AccessDenied, S3ObjectNotFound
+from .exceptions import InvalidRequest, S3AccessDenied, S3Error, S3ObjectNotFound
 
-#: Objects on one page of a listing: S3's own limit.
+#: Objects on one page of a listing, and of one DeleteObjects: S3's own limit.
 PAGE = 1_000
+
+#: Bytes from which an object is written in parts, and of each part (s3transfer's default).
+PART = 8 * 1_048_576
 
 HIDDEN = (
     "S3 refuses to say whether {location} is there (403). Without s3:ListBucket on the bucket"
@@ -55,6 +59,39 @@ class S3Object:
     last_modified: datetime
     content_type: str | None = None
     body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class S3Range:
+    """Some bytes of an object; `size` and `etag` are the whole object's."""
+
+    body: bytes
+    size: int
+    etag: str
+
+
+class _Reader:
+    """A file over an iterable of blocks, for s3transfer."""
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        self._blocks = iter(blocks)
+        self._rest = b""
+        self.size = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Return `size` bytes, fewer only at the end."""
+        parts, length = [self._rest], len(self._rest)
+        while size < 0 or length < size:
+            block = next(self._blocks, None)
+            if block is None:
+                break
+            parts.append(block)
+            length += len(block)
+        found = b"".join(parts)
+        cut = length if size < 0 else min(size, length)
+        self._rest = found[cut:]
+        self.size += cut
+        return found[:cut]
 
 
 class S3Store:
@@ -114,6 +151,87 @@ class S3Store:
             else:
                 found["Body"].close()
         return S3Object(location, size, found["LastModified"], found.get("ContentType"), body)
+
+    def put_blocks(
+        self, location: S3Location, blocks: Iterable[bytes], content_type: str | None = None
+    ) -> None:
+        """Write an object of any size, holding about 8 MiB of it; it appears whole or not at all.
+
+        Raises:
+            S3Error, TransportError: it was not written.
+        """
+        from boto3.s3.transfer import TransferConfig  # noqa: PLC0415 - boto3 is loaded late
+
+        source: Any = _Reader(blocks)
+        config = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART)
+        config.use_threads = False
+        with self._request("PUT"):
+            self._clients.s3.upload_fileobj(
+                source,
+                location.bucket,
+                location.key,
+                ExtraArgs={"ContentType": content_type} if content_type else {},
+                Config=config,
+            )
+        if source.size >= PART:
+            # Of the requests for begin, parts and end, one is counted already.
+            self.requests["PUT"] += -(-source.size // PART) + 1
+
+    def get_range(
+        self, location: S3Location, start: int, end: int, etag: str | None = None
+    ) -> S3Range:
+        """Fetch the bytes [start, end) of an object, as far as it has them.
+
+        Args:
+            location: the object.
+            start: the first byte, counted from 0.
+            end: the byte after the last; more than `start`.
+            etag: the object must still have it.
+
+        Raises:
+            S3ObjectNotFound, S3Error, TransportError: they were not fetched; S3Error with the
+                error_code PreconditionFailed if the object has another ETag.
+        """
+        unchanged: dict[str, Any] = {"IfMatch": etag} if etag else {}
+        try:
+            with self._request("GET"):
+                found: Any = self._clients.s3.get_object(
+                    Bucket=location.bucket,
+                    Key=location.key,
+                    Range=f"bytes={start}-{end - 1}",
+                    **unchanged,
+                )
+                body = found["Body"].read()
+        except S3Error as error:
+            if start == 0 and error.members.get("error_code") == "InvalidRange":
+                # An empty object has no first byte.
+                return S3Range(b"", 0, etag or "")
+            raise
+        size = int(found["ContentRange"].rpartition("/")[2])
+        return S3Range(body, size, found["ETag"])
+
+    def delete(self, locations: Iterable[S3Location]) -> None:
+        """Delete objects, 1,000 a request; one that is not there is no error.
+
+        Raises:
+            S3Error, TransportError: some were not deleted.
+        """
+        by_bucket = itertools.groupby(locations, key=lambda location: location.bucket)
+        for bucket, found in by_bucket:
+            keys = (location.key for location in found)
+            while page := list(itertools.islice(keys, PAGE)):
+                self._delete(bucket, page)
+
+    def _delete(self, bucket: str, keys: "list[str]") -> None:
+        with self._request("DELETE"):
+            answer: Any = self._clients.s3.delete_objects(
+                Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+            )
+        for refused in answer.get("Errors", []):
+            raise S3Error(
+                f"{refused['Code']}: s3://{bucket}/{refused['Key']} was not deleted.",
+                {"error_code": refused["Code"]},
+            )
 
     def head(self, location: S3Location) -> S3Object | None:
         """Return what is known of an object, or None when it, or its bucket, is not there.

@@ -6,7 +6,7 @@ Importing this in a web process loads neither boto3 nor the command line.
 from celery import Celery
 
 from .. import channels
-from . import streams
+from . import batch, streams
 from .collect import collect
 from .delivery import revoke
 from .deployment import configure, deployment, this_app
@@ -35,6 +35,7 @@ __all__ = [
     "State",
     "Status",
     "StreamInterrupted",
+    "batch",
     "collect",
     "configure",
     "counts",

@@ -12,6 +12,7 @@ from celery import Celery
 from kombu.exceptions import ChannelError
 
 from . import delivery
+from .batch import schedule
 from .deployment import Deployment, deployment
 from .exceptions import LostMessage
 
@@ -55,17 +56,19 @@ class Clock:
         Raises:
             redis.RedisError, kombu.exceptions.OperationalError: Redis or the broker is away.
         """
-        if not self._lead():
-            return Ticked(leading=False)
-        ledger = self.parts.ledger
-        return Ticked(
-            leading=True, taken_back=len(ledger.reap()), sent=self._resend(), looks=self._look()
-        )
+        ledger, ticked = self.parts.ledger, Ticked(leading=self._lead())
+        if ticked.leading:
+            ticked = Ticked(
+                leading=True, taken_back=len(ledger.reap()), sent=self._resend(), looks=self._look()
+            )
+        schedule.tick(self._app, leading=ticked.leading)
+        return ticked
 
     def resign(self) -> None:
-        """Let another worker's clock tick at once."""
+        """Let another worker's clock tick at once, and other workers have the batch chunks."""
         if self._holder() == self.parts.owner.encode():
             self.parts.ledger.client.delete(self._key)
+        schedule.resign(self._app)
 
     @property
     def _key(self) -> str:

@@ -22,6 +22,8 @@ from .limits import Limits
 if TYPE_CHECKING:
     from ..runtime.s3 import S3Store
     from ..runtime.transport import BotoTransport
+    from .batch.calls import Caller
+    from .batch.registry import Registry
 
 #: Seconds a command of ours may take: longer than a busy Redis pauses, shorter than a lease.
 SOCKET_TIMEOUT = 10.0
@@ -126,10 +128,24 @@ class Deployment:
             region_name=self.settings.region,
         )
 
+    @cached_property
+    def registry(self) -> "Registry":
+        """The batch jobs."""
+        from .batch.registry import Registry  # noqa: PLC0415 - it knows the tasks' errors
+
+        return Registry(self.ledger.client, self.ledger.key("batch", ""))
+
+    @cached_property
+    def caller(self) -> "Caller":
+        """The event loop on which batch chunks call endpoints."""
+        from .batch.calls import Caller  # noqa: PLC0415 - a thread, for workers only
+
+        return Caller(self.settings)
+
     def close(self) -> None:
         """Close the connections of this process; whoever asks again makes new ones."""
         made = self.__dict__
-        for name in ("transport", "store"):
+        for name in ("caller", "transport", "store"):
             if name in made:
                 made.pop(name).close()
         if "ledger" in made:

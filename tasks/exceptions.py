@@ -7,7 +7,8 @@ InferenceError
    ├─ LostMessage
    ├─ Revoked
    ├─ Expired
-   └─ StreamInterrupted
+   ├─ StreamInterrupted
+   └─ UnknownJob
 """
 
 from typing import ClassVar
@@ -56,3 +57,9 @@ class StreamInterrupted(LedgerError):
 
     code: ClassVar[str] = "StreamInterrupted"
     may_have_run: ClassVar[bool] = True
+
+
+class UnknownJob(LedgerError):
+    """There is no such batch job, or no longer."""
+
+    code: ClassVar[str] = "UnknownJob"

@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from celery_sagemaker.config import queues
 from celery_sagemaker.local.stack import LocalStack
 from celery_sagemaker.tasks.base import inference_id
 
-QUEUES = "sagemaker.invoke,sagemaker.async,sagemaker.stream,sagemaker.poll"
+QUEUES = ",".join(queues.ALL)
 
 #: A worker as it is advised: threads, and the queues that are ours.
 OPTIONS = ("--queues", QUEUES, "--pool", "threads", "--concurrency", "4")
@@ -31,8 +32,8 @@ def eventually(condition: Callable[[], bool], seconds: float = 45.0) -> None:
         time.sleep(0.05)
 
 
-def behave(stack: LocalStack, endpoint: str, **behaviour: Any) -> None:
-    """Make an endpoint, or change how it behaves."""
+def behave(stack: LocalStack, endpoint: str, **behaviour: Any) -> str:
+    """Make an endpoint, or change how it behaves; returns its name."""
     asked = urllib.request.Request(  # noqa: S310 - ours
         f"{stack.endpoint_url}/_admin/endpoints/{endpoint}",
         data=json.dumps(behaviour).encode(),
@@ -40,6 +41,15 @@ def behave(stack: LocalStack, endpoint: str, **behaviour: Any) -> None:
     )
     with urllib.request.urlopen(asked) as answer:  # noqa: S310
         assert answer.status == 200
+    return endpoint
+
+
+def calls_of(stack: LocalStack, endpoint: str) -> list[dict[str, Any]]:
+    """Return the calls of an endpoint, refused ones too."""
+    url = f"{stack.endpoint_url}/_admin/calls?endpoint={endpoint}"
+    with urllib.request.urlopen(url) as answer:  # noqa: S310 - ours
+        found: list[dict[str, Any]] = json.load(answer)
+    return found
 
 
 def calls(stack: LocalStack, *ids: str) -> Counter[str]:
@@ -88,12 +98,22 @@ class Worker:
         """Whether it runs."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int | None:
+        """The process' id, if it was started."""
+        return None if self._process is None else self._process.pid
+
     def kill(self) -> None:
         """SIGKILL for the whole process group."""
         if self._process is not None:
             if self._process.poll() is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+
+    def terminate(self) -> None:
+        """SIGTERM: it stops warmly."""
+        assert self._process is not None
+        self._process.terminate()
 
     def wait_for_death(self) -> None:
         """Return when it has died by itself."""

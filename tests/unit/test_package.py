@@ -1,6 +1,7 @@
 """The package as a whole: what a wheel installs, and who imports whom."""
 
 import ast
+import importlib
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from celery_sagemaker.runtime import exceptions
 
 ROOT = Path(__file__).parents[2]
 NAME = "celery_sagemaker"
@@ -119,3 +121,22 @@ def test_a_web_process_loads_little(folder: str) -> None:
     code = f"import sys, {NAME}.{folder}; print([n for n in {heavy} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_no_two_errors_share_a_code() -> None:
+    """A code in the ledger, or on a reader's channel, is rebuilt as the class that wrote it."""
+    for path in MODULES:
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if parts[-1] in {"exceptions", "errors"}:
+            importlib.import_module(".".join([NAME, *parts]))
+    found = [
+        cls.code for cls in _below(exceptions.InferenceError) if cls.__module__.startswith(NAME)
+    ]
+    assert sorted(found) == sorted(set(found))
+    assert "UnknownJob" in found
+
+
+def _below(cls: type[exceptions.InferenceError]) -> Iterator[type[exceptions.InferenceError]]:
+    for below in cls.__subclasses__():
+        yield below
+        yield from _below(below)

@@ -2,7 +2,7 @@
 
 import typer
 
-from . import configuration, demo, invoking, limits, state, up, worker
+from . import batch, configuration, demo, invoking, limits, state, up, worker
 
 app = typer.Typer(
     name="celery-sagemaker",
@@ -19,3 +19,4 @@ app.command("invoke-async")(invoking.invoke_async)
 app.command("status")(state.status)
 app.command("limits")(limits.limits)
 app.command("config")(configuration.config)
+app.add_typer(batch.app, name="batch")

@@ -1,0 +1,1 @@
+"""The records of a batch job: read, pack, split and write; nothing of Celery or Redis."""
