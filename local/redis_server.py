@@ -41,7 +41,7 @@ def find() -> str:
         raise RuntimeError(MISSING) from error
 
 
-def start(folder: Path, attempts: int = ATTEMPTS, *, port: int | None = None) -> Child:
+def start(folder: Path, *, attempts: int = ATTEMPTS, port: int | None = None) -> Child:
     """Start a server with an append-only file and no eviction, as the ledger needs it.
 
     Args:

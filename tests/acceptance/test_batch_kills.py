@@ -12,6 +12,7 @@ from celery_sagemaker.local import redis_server
 from celery_sagemaker.local.processes import Child
 from celery_sagemaker.local.stack import LocalStack
 from celery_sagemaker.tasks import batch
+from celery_sagemaker.tasks.deployment import deployment
 from celery_sagemaker.workers import create_app
 from harness import Environment, Worker, behave, calls_of
 
@@ -83,7 +84,7 @@ class Fleet:
         """Stop Redis, and start it again on its append-only file."""
         port = self._redis.port
         self._redis.stop()
-        self._redis = redis_server.start(self._folder, port)
+        self._redis = redis_server.start(self._folder, port=port)
         self._redis.wait_until_up()
 
     def stop(self) -> None:
@@ -111,6 +112,7 @@ def app(fleet: Fleet) -> Iterator[Celery]:
     made = create_app(Settings.load())
     made.set_current()
     yield made
+    deployment(made).close()
     made.close()
 
 
