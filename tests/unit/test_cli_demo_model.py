@@ -1,11 +1,14 @@
 """The demo's data, folds and numbers."""
 
+import socket
 from collections import Counter
+from contextlib import ExitStack
+from typing import Any
 
 import pytest
 from celery_sagemaker.channels import Cursor, End, Part
 from celery_sagemaker.runtime.framing import SseFramer
-from celery_sagemaker.workers.demo import chat, digits
+from celery_sagemaker.workers.demo import chat, container, digits
 from celery_sagemaker.workers.demo.runner import Outcome
 from celery_sagemaker.workers.demo.slots import SlotSamples
 from celery_sagemaker.workers.demo.streaming import Read, Streamed
@@ -117,3 +120,12 @@ def test_the_model_speaks_in_pieces_that_are_no_records() -> None:
     assert not any(piece.endswith(b"\n\n") for piece in pieces[:-1])
     with pytest.raises(UnicodeDecodeError):
         pieces[0].decode()
+
+
+def test_many_calls_can_begin_at_once() -> None:
+    """Connections wait in the container's backlog, and none is lost, before one is accepted."""
+    classifier: Any = None
+    with container.Server(classifier) as server, ExitStack() as clients:
+        for _ in range(64):
+            address = ("127.0.0.1", server.server_port)
+            clients.enter_context(socket.create_connection(address, timeout=2.0))

@@ -1,9 +1,10 @@
 """Follow a stream on the command line, to its end or for a time."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+import threading
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from queue import Empty, Queue
+from time import monotonic
 
 from redis.exceptions import RedisError
 
@@ -15,7 +16,7 @@ from ...channels import (
     StreamFailed,
     StreamGap,
     StreamNotFound,
-    asubscribe,
+    subscribe,
 )
 from ...tasks import streams
 from ...tasks.deployment import Deployment
@@ -25,6 +26,9 @@ from .transcript import Transcript
 
 #: Seconds between two chances of the progress line, while nothing has come.
 LOOK_SECONDS = 0.5
+
+#: Events that are read ahead of what is printed.
+AHEAD = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +57,7 @@ def follow(parts: Deployment, reading: Reading, transcript: Transcript) -> None:
         ValueError: the stream's id is malformed.
     """
     try:
-        asyncio.run(_read(parts, reading, transcript))
+        _read(parts, reading, transcript)
     except StreamNotFound:
         fail(Exit.UNKNOWN_ID, f"no stream with id {reading.id} is known")
     except (StreamFailed, StreamCancelled) as error:
@@ -73,31 +77,61 @@ def follow(parts: Deployment, reading: Reading, transcript: Transcript) -> None:
         fail(Exit.UNREACHABLE, f"Redis: {error}; {reading.resume(transcript.cursor)}")
 
 
-async def _read(parts: Deployment, reading: Reading, transcript: Transcript) -> None:
-    source = asubscribe(
+def _read(parts: Deployment, reading: Reading, transcript: Transcript) -> None:
+    source = subscribe(
         reading.id,
         parts.settings.state_url,
         cursor=reading.cursor,
         options=replace(parts.channels, wait=reading.wait),
         to_text=streams.text_of,
     )
-    async with asyncio.timeout(reading.timeout), aclosing(source) as events:
-        event = await _first(events, f"waiting for {reading.id}")
-        while event is not None:
-            transcript.show(event)
-            event = await anext(events, None)
+    arrivals = Arrivals(source, reading.timeout)
+    with console.busy(f"waiting for {reading.id}") as tick:
+        event = arrivals.take(tick)
+    while event is not None:
+        transcript.show(event)
+        event = arrivals.take()
 
 
-async def _first(events: AsyncGenerator[Event, None], text: str) -> Event | None:
-    with console.busy(text) as tick:
-        ticking = asyncio.create_task(_every(LOOK_SECONDS, tick))
+class Arrivals:
+    """Events from a thread, so that waiting for them ends at Ctrl-C and when the time is up.
+
+    Args:
+        source: the events.
+        timeout: seconds for the last of them; None: any time.
+    """
+
+    def __init__(self, source: Iterable[Event], timeout: float | None = None) -> None:
+        self._end = float("inf") if timeout is None else monotonic() + timeout
+        self._queue = Queue[Event | Exception | None](AHEAD)
+        threading.Thread(target=self._pump, args=(source,), daemon=True).start()
+
+    def take(self, idle: Callable[[], None] = lambda: None) -> Event | None:
+        """Wait for the next event; None: there is none any more.
+
+        Args:
+            idle: called now and then while nothing comes.
+
+        Raises:
+            TimeoutError: the time is up.
+            Exception: what the source has raised.
+        """
+        while (left := self._end - monotonic()) > 0:
+            try:
+                found = self._queue.get(timeout=min(left, LOOK_SECONDS))
+            except Empty:
+                idle()
+                continue
+            if isinstance(found, Exception):
+                raise found
+            return found
+        raise TimeoutError
+
+    def _pump(self, source: Iterable[Event]) -> None:
         try:
-            return await anext(events, None)
-        finally:
-            ticking.cancel()
-
-
-async def _every(seconds: float, action: Callable[[], None]) -> None:
-    while True:
-        await asyncio.sleep(seconds)
-        action()
+            for event in source:
+                self._queue.put(event)
+        except Exception as error:  # noqa: BLE001 - raised by `take`
+            self._queue.put(error)
+        else:
+            self._queue.put(None)

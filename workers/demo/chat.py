@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 #: What a request accepts that wants to be told in words; and the answer's type.
 CONTENT_TYPE = "text/event-stream"
 
-#: A pixel's shades, from 0 to 16; two of a character are about a square.
-SHADES = " ░▒▓█"
+#: A pixel's shades, from 0 to 16, each of several bytes; two of a character are about a square.
+SHADES = "░▒▓█"
 GREYS = 16
 
 #: Pixels of a row.
