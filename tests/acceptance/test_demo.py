@@ -11,7 +11,7 @@ CLI = (sys.executable, "-c", "from celery_sagemaker.workers.cli import main; mai
 
 @pytest.mark.timeout(150)
 def test_the_demo_answers_every_image_once() -> None:
-    """Exit code 0, every answer there, no slot held, and the faults were met."""
+    """Exit code 0, every answer there, no slot held, the faults met; and a stream at the end."""
     found = subprocess.run(
         [*CLI, "demo", "--limit", "300", "--json"],
         capture_output=True,
@@ -28,4 +28,9 @@ def test_the_demo_answers_every_image_once() -> None:
     assert numbers["modes"]["invoke"]["failed_calls"]
     assert numbers["modes"]["invoke_async"]["most_waiting"] > 0
     assert sum(numbers["s3_requests"].values()) >= 300
+    streamed = numbers["stream"]
+    assert (streamed["finish"], streamed["readers_agree"]) == ("complete", True)
+    assert streamed["text"].endswith("This looks like a handwritten 0 to me.\n")
+    # A record for each of eight rows and eight words, and two that say that it is complete.
+    assert streamed["parts"] == 18
     assert numbers["problems"] == []

@@ -1,12 +1,23 @@
 """The demo's data, folds and numbers."""
 
+import socket
 from collections import Counter
+from contextlib import ExitStack
+from typing import Any
 
 import pytest
-from celery_sagemaker.workers.demo import digits
+from celery_sagemaker.channels import Cursor, End, Part
+from celery_sagemaker.runtime.framing import SseFramer
+from celery_sagemaker.workers.demo import chat, container, digits
 from celery_sagemaker.workers.demo.runner import Outcome
 from celery_sagemaker.workers.demo.slots import SlotSamples
+from celery_sagemaker.workers.demo.streaming import Read, Streamed
 from celery_sagemaker.workers.demo.verdict import Verdict
+
+PART, END = Part(Cursor(1, 1), b"7", "7"), End(Cursor(1, 2), 1, 1, "complete")
+#: A stream as it should be.
+READ = Read(events=(PART, END))
+STREAMED = Streamed(early=READ, late=READ, seconds=1.0)
 
 
 def outcome(records: list[digits.Record], answers: dict[str, int], held: int = 0) -> Outcome:
@@ -22,7 +33,9 @@ def outcome(records: list[digits.Record], answers: dict[str, int], held: int = 0
     )
 
 
-def verdict(records: list[digits.Record], of: Outcome) -> Verdict:
+def verdict(
+    records: list[digits.Record], of: Outcome, streamed: Streamed | None = STREAMED
+) -> Verdict:
     """A verdict on one outcome."""
     return Verdict(
         records=records,
@@ -32,6 +45,7 @@ def verdict(records: list[digits.Record], of: Outcome) -> Verdict:
         s3_requests={},
         restarts=0,
         seconds=1.0,
+        streamed=streamed,
     )
 
 
@@ -67,3 +81,51 @@ def test_missing_wrong_and_waiting_are_problems() -> None:
     assert "5 of 10 without an answer" in found
     assert "accuracy 0.500" in found
     assert "2 worker slots" in found
+
+
+UNKNOWN = Read(events=(PART, End(Cursor(1, 2), 1, 1, "unknown")))
+
+
+@pytest.mark.parametrize(
+    ("streamed", "words"),
+    [
+        (None, ["did not run"]),
+        (Streamed(early=READ, late=Read(events=(END,)), seconds=1.0), ["not read the same"]),
+        (Streamed(early=UNKNOWN, late=UNKNOWN, seconds=1.0), ["unknown, not complete"]),
+        (
+            Streamed(early=Read(events=(PART,), error="ProducerLost"), late=READ, seconds=1.0),
+            ["ProducerLost", "not complete", "not read the same"],
+        ),
+    ],
+)
+def test_a_stream_that_is_not_whole_is_a_problem(
+    streamed: Streamed | None, words: list[str]
+) -> None:
+    """Each of them; the images alone are not enough."""
+    records = digits.records(10)
+    good = outcome(records, {str(r.number): r.digit for r in records})
+    found = verdict(records, good, streamed).problems()
+    assert len(found) == len(words)
+    assert all(word in problem for word, problem in zip(words, found, strict=True))
+
+
+def test_the_model_speaks_in_pieces_that_are_no_records() -> None:
+    """They are cut within events and characters; together they are the picture and the digit."""
+    words = list(chat.answer(digits.records(1)[0].body, 0))
+    pieces = list(chat.pieces(chat.events(words)))
+    framer = SseFramer()
+    records = [record for piece in pieces for record in framer.feed(piece)]
+    assert [record.text for record in records] == [*words, "", ""]
+    assert framer.finish == "complete"
+    assert not any(piece.endswith(b"\n\n") for piece in pieces[:-1])
+    with pytest.raises(UnicodeDecodeError):
+        pieces[0].decode()
+
+
+def test_many_calls_can_begin_at_once() -> None:
+    """Connections wait in the container's backlog, and none is lost, before one is accepted."""
+    classifier: Any = None
+    with container.Server(classifier) as server, ExitStack() as clients:
+        for _ in range(64):
+            address = ("127.0.0.1", server.server_port)
+            clients.enter_context(socket.create_connection(address, timeout=2.0))

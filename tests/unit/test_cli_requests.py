@@ -1,9 +1,14 @@
 """The commands that need no server: dry runs, settings, refusals, exit codes."""
 
+import inspect
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from celery_sagemaker.runtime.requests import InvokeEndpointWithResponseStreamRequest
+from celery_sagemaker.tasks.streamoptions import StreamOptions
+from celery_sagemaker.workers.cli import streaming
 from celery_sagemaker.workers.cli.app import app
 from typer.testing import CliRunner, Result
 
@@ -61,6 +66,23 @@ def test_dry_run_of_an_asynchronous_request() -> None:
     assert headers["x-amzn-sagemaker-requestttlseconds"] == "60"
 
 
+def test_dry_run_of_a_stream() -> None:
+    """The path is the streaming operation's; what is for the task stays out of the request."""
+    found = run(
+        *("stream", "chat", "-d", "x", "--session-id", "s", "--target-variant", "blue"),
+        *("--framing", "sse", "--restart-after-output", "--idle-timeout", "5", "--repeatable"),
+        *("--accept", "text/event-stream", "--dry-run", "--json"),
+    )
+    request = json.loads(found.stdout)
+    headers = {name.lower(): value for name, value in request["headers"].items()}
+    assert request["path"] == "/endpoints/chat/invocations-response-stream"
+    assert headers["x-amzn-sagemaker-accept"] == "text/event-stream"
+    assert headers["x-amzn-sagemaker-session-id"] == "s"
+    assert headers["x-amzn-sagemaker-target-variant"] == "blue"
+    assert request["body"] == {"text": "x"}
+    assert "sse" not in headers.values()
+
+
 def test_stdin_and_files_are_payloads(tmp_path: Path) -> None:
     """`-` and `@file` send what is there, bytes too."""
     (tmp_path / "image").write_bytes(b"\x89\xff")
@@ -75,6 +97,10 @@ def test_stdin_and_files_are_payloads(tmp_path: Path) -> None:
     [
         (("invoke", "not a name", "-d", "x", "--dry-run"), "name"),
         (("invoke", "e", "-d", "@/nonexistent/file", "--dry-run"), "/nonexistent/file"),
+        (("stream", "e", "-d", "x", "--framing", "morse", "--dry-run"), "morse"),
+        (("stream", "e", "-d", "x", "--idle-timeout", "0", "--dry-run"), "idle_timeout"),
+        (("subscribe", "no id"), "stream's id"),
+        (("subscribe", "id", "--from", "here"), "cursor"),
         (("invoke-async", "e", "--dry-run"), "--input-location"),
         (("invoke-async", "e", "-d", "x", "--input-location", "s3://b/k"), "one of them"),
         (("invoke-async", "e", "--input-location", "http://b/k", "--dry-run"), "location"),
@@ -86,6 +112,13 @@ def test_what_cannot_be_right_is_refused_in_one_line(arguments: tuple[str, ...],
     assert found.exit_code == 2
     assert word in found.stderr.lower()
     assert found.stderr.count("\n") == 1
+
+
+def test_every_member_of_a_stream_is_an_option() -> None:
+    """Those of the operation and those of the task."""
+    members = {field.name for field in fields(InvokeEndpointWithResponseStreamRequest)}
+    wanted = members - {"endpoint_name", "body"} | set(StreamOptions.names()) | {"repeatable"}
+    assert wanted - set(inspect.signature(streaming.stream).parameters) == set()
 
 
 def test_config_says_where_a_value_came_from(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import typer
 
-from . import batch, configuration, demo, invoking, limits, state, up, worker
+from . import batch, configuration, demo, invoking, limits, state, streaming, up, worker
 
 app = typer.Typer(
     name="celery-sagemaker",
@@ -16,6 +16,8 @@ app.command("demo")(demo.demo)
 app.command("worker")(worker.worker)
 app.command("invoke")(invoking.invoke)
 app.command("invoke-async")(invoking.invoke_async)
+app.command("stream")(streaming.stream)
+app.command("subscribe")(streaming.subscribe)
 app.command("status")(state.status)
 app.command("limits")(limits.limits)
 app.command("config")(configuration.config)

@@ -35,6 +35,12 @@ def print_bytes(body: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
+def print_part(data: bytes) -> None:
+    """A part of an output, at once and as it is."""
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
 @contextmanager
 def busy(text: str) -> Iterator[Callable[[], None]]:
     """Show that something goes on: a spinner on a terminal, else one line after two seconds.

@@ -1,4 +1,4 @@
-"""`celery-sagemaker demo`: 1,797 images through both ways to invoke."""
+"""`celery-sagemaker demo`: 1,797 images through both ways to invoke, and one as a stream."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -41,35 +41,42 @@ def demo(
         bool, typer.Option("--json", help="The numbers as one line of JSON.")
     ] = False,
 ) -> None:
-    """Classify scikit-learn's 1,797 digits through invoke and invoke_async, faults included."""
+    """Classify scikit-learn's 1,797 digits through invoke and invoke_async, faults included.
+
+    Ends with one image's answer as a stream, read by two readers.
+    """
     try:
         from ..demo import digits  # noqa: PLC0415 - the demo extra
 
         records = digits.records(limit)
     except ModuleNotFoundError as error:
         fail(Exit.UNREACHABLE, f"{error.name} is missing: pip install 'celery-sagemaker[demo]'")
-    with view(len(records), quiet=as_json) as shown:
-        verdict = _classified(records, shown)
-    console.print_json(verdict.to_json()) if as_json else report.show(verdict)
+    with ExitStack() as parts:
+        with view(len(records), quiet=as_json) as shown:
+            running = _started(parts, records, shown)
+            verdict = _classified(running, shown)
+        if not as_json:
+            report.show(verdict)
+        verdict = _streamed(running, verdict, quiet=as_json)
+    console.print_json(verdict.to_json()) if as_json else report.conclude(verdict)
     raise typer.Exit(Exit.FAILED if verdict.problems() else Exit.OK)
 
 
-def _classified(records: Sequence[Record], shown: View) -> Verdict:
+def _started(parts: ExitStack, records: Sequence[Record], shown: View) -> _Demo:
     from ..demo import container, endpoints  # noqa: PLC0415
 
     started = time.monotonic()
-    with ExitStack() as parts:
-        stop = parts.enter_context(stop_signals())
-        folder = Path(parts.enter_context(TemporaryDirectory(prefix="celery-sagemaker-demo-")))
-        shown.say("training the model and starting its container")
-        target = parts.enter_context(container.running())
-        shown.say("starting Redis, S3, the endpoint and a worker")
-        local = parts.enter_context(stack.started(endpoints.write_behaviours(folder, target)))
-        worker = parts.enter_context(_worker(local.environment(), folder / "worker.log"))
-        app = parts.enter_context(_app(local.environment()))
-        parts.enter_context(_tended(worker))
-        _wait_for_worker(local.environment(), folder / "worker.log")
-        return _run(_Demo(app, records, shown, stop, local.endpoint_url, worker, started))
+    stop = parts.enter_context(stop_signals())
+    folder = Path(parts.enter_context(TemporaryDirectory(prefix="celery-sagemaker-demo-")))
+    shown.say("training the model and starting its container")
+    target = parts.enter_context(container.running())
+    shown.say("starting Redis, S3, the endpoint and a worker")
+    local = parts.enter_context(stack.started(endpoints.write_behaviours(folder, target)))
+    worker = parts.enter_context(_worker(local.environment(), folder / "worker.log"))
+    app = parts.enter_context(_app(local.environment()))
+    parts.enter_context(_tended(worker))
+    _wait_for_worker(local.environment(), folder / "worker.log")
+    return _Demo(app, records, stop, local.endpoint_url, worker, started)
 
 
 @dataclass(frozen=True)
@@ -78,21 +85,24 @@ class _Demo:
 
     app: Celery
     records: Sequence[Record]
-    shown: View
     stop: threading.Event
     endpoint_url: str
     worker: SupervisedWorker
     started: float
 
+    def go_on(self) -> None:
+        """End the command if Ctrl-C was pressed."""
+        if self.stop.is_set():
+            fail(Exit.FAILED, "stopped before the end")
 
-def _run(demo: _Demo) -> Verdict:
+
+def _classified(demo: _Demo, shown: View) -> Verdict:
     from ... import tasks  # noqa: PLC0415
     from ..demo import endpoints, failures, runner, verdict  # noqa: PLC0415
 
     def observe(mode: str, sent: int, answered: int) -> None:
-        if demo.stop.is_set():
-            fail(Exit.FAILED, "stopped before the end")
-        demo.shown.progress(mode, sent, answered)
+        demo.go_on()
+        shown.progress(mode, sent, answered)
 
     outcomes = [runner.run(demo.app, mode, demo.records, observe) for mode in runner.MODES]
     return verdict.Verdict(
@@ -104,6 +114,20 @@ def _run(demo: _Demo) -> Verdict:
         restarts=demo.worker.restarts,
         seconds=time.monotonic() - demo.started,
     )
+
+
+def _streamed(demo: _Demo, found: Verdict, *, quiet: bool) -> Verdict:
+    from ..demo import streaming  # noqa: PLC0415
+
+    def hear(text: str) -> None:
+        demo.go_on()
+        if not quiet:
+            console.print_part(text.encode())
+
+    if not quiet:
+        typer.echo("the first image's answer once more, as a stream:")
+    streamed = streaming.run(demo.app, demo.records[0], hear)
+    return replace(found, streamed=streamed, seconds=time.monotonic() - demo.started)
 
 
 def _worker(environment: dict[str, str], log: Path) -> SupervisedWorker:

@@ -12,7 +12,7 @@ class Exit(IntEnum):
     """What the process says to the shell."""
 
     OK = 0
-    #: The inference ended in an error; for `demo`: a record without its answer, or low accuracy.
+    #: The inference ended in an error; for `demo`: what docs/cli.md says.
     FAILED = 1
     #: The command line, the settings or the request are wrong; nothing was sent.
     USAGE = 2
@@ -22,6 +22,8 @@ class Exit(IntEnum):
     TIMED_OUT = 4
     #: No inference with this id is known.
     UNKNOWN_ID = 5
+    #: Ctrl-C: `stream` cancelled its stream, `subscribe` left it. 128 and the signal's number.
+    INTERRUPTED = 130
 
 
 def fail(code: Exit, message: str) -> NoReturn:

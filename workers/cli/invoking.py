@@ -1,30 +1,23 @@
 """`celery-sagemaker invoke` and `invoke-async`: one inference from the shell."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from . import inputs, sending
 from .exits import Exit, fail, one_line_errors
-
-Endpoint = Annotated[str, typer.Argument(metavar="ENDPOINT", help="Name of the endpoint.")]
-Data = Annotated[
-    str | None,
-    typer.Option("--data", "-d", metavar="TEXT|@FILE|-", help="The payload; - reads stdin."),
-]
-Text = Annotated[str | None, typer.Option()]
-Number = Annotated[int | None, typer.Option()]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print the exact HTTP request and send nothing.")
-]
-Wait = Annotated[
-    bool, typer.Option("--wait/--no-wait", help="Wait for the answer, or print the id and end.")
-]
-Timeout = Annotated[float, typer.Option(min=0.0, help="Seconds to wait for the answer.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on one line.")]
-Repeatable = Annotated[
-    bool, typer.Option("--repeatable", help="Repeat it even where the model may have run.")
-]
+from .options import (
+    AsJson,
+    Data,
+    DryRun,
+    Endpoint,
+    Number,
+    Repeatable,
+    Text,
+    Timeout,
+    Wait,
+    given,
+)
 
 
 def invoke(
@@ -50,7 +43,7 @@ def invoke(
 ) -> None:
     """Invoke a real-time endpoint through a worker and print the answer's body."""
     payload = inputs.read(data)
-    members = _given(
+    members = given(
         content_type=inputs.content_type(payload, content_type),
         accept=accept,
         custom_attributes=custom_attributes,
@@ -63,7 +56,7 @@ def invoke(
         session_id=session_id,
         prefix_aware_id=prefix_aware_id,
     )
-    members |= _given(repeatable=repeatable or None)
+    members |= given(repeatable=repeatable or None)
     with one_line_errors():
         if dry_run:
             sending.dry_run("sagemaker.invoke", endpoint, payload, members, as_json=as_json)
@@ -96,7 +89,7 @@ def invoke_async(
     if (data is None) == (input_location is None):
         fail(Exit.USAGE, "give the payload with -d or its place with --input-location, one of them")
     payload = inputs.read(data)
-    members = _given(
+    members = given(
         input_location=input_location,
         content_type=inputs.content_type(payload, content_type),
         accept=accept,
@@ -113,7 +106,3 @@ def invoke_async(
             return
         sent = sending.send("sagemaker.invoke_async", endpoint, payload, members)
         sending.finish(sent, wait=wait, timeout=timeout, as_json=as_json)
-
-
-def _given(**members: Any) -> dict[str, Any]:
-    return {name: value for name, value in members.items() if value is not None}

@@ -1,4 +1,4 @@
-"""The demo's table, for a terminal and for a log."""
+"""The demo's table and conclusion, for a terminal and for a log."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..demo.runner import Outcome
+from ..demo.streaming import LATE, Streamed
 from ..demo.verdict import Verdict
 
 #: Columns of a table that does not go to a terminal.
@@ -13,13 +14,23 @@ PLAIN_WIDTH = 100
 
 
 def show(verdict: Verdict) -> None:
-    """Print the table and what follows from it."""
-    out = Console(highlight=False)
-    if not out.is_terminal:
-        out = Console(highlight=False, width=PLAIN_WIDTH)
+    """Print the table and where its figures come from."""
+    out = _console()
     out.print(_table(verdict))
     for line in _notes(verdict):
         out.print(line, markup=False)
+
+
+def conclude(verdict: Verdict) -> None:
+    """Print how the stream went, and what is wrong, if anything."""
+    out = _console()
+    for line in _conclusion(verdict):
+        out.print(line, markup=False)
+
+
+def _console() -> Console:
+    out = Console(highlight=False)
+    return out if out.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
 
 
 def _table(verdict: Verdict) -> Table:
@@ -76,6 +87,11 @@ def _notes(verdict: Verdict) -> list[str]:
         "worker slots: every second the workers are asked what they run; a task is counted when its"
         " request is SUBMITTED in the ledger and it still runs 0.3 s later"
     )
+    return lines
+
+
+def _conclusion(verdict: Verdict) -> list[str]:
+    lines = [_stream(verdict.streamed)] if verdict.streamed else []
     problems = verdict.problems()
     lines += [f"PROBLEM {problem}" for problem in problems]
     if not problems:
@@ -84,3 +100,11 @@ def _notes(verdict: Verdict) -> list[str]:
             f"Every one of {total:,} images has exactly one answer from each way to invoke."
         )
     return lines
+
+
+def _stream(streamed: Streamed) -> str:
+    same = "the same" if streamed.agree else "something else"
+    return (
+        f"stream: {streamed.parts} parts in {streamed.seconds:.1f} s, finish {streamed.finish};"
+        f" a second reader, who came after {LATE} parts, read {same}"
+    )

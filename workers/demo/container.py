@@ -10,16 +10,21 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from . import chat
 from .digits import Classifier, fold_of
 
 #: The header in which SageMaker hands a request's custom attributes to the container.
 ATTRIBUTES_HEADER = "X-Amzn-SageMaker-Custom-Attributes"
+
+#: Connections that may wait to be accepted.
+BACKLOG = 128
 
 #: Seconds a stopped container has before it is killed.
 STOP_SECONDS = 5.0
@@ -29,6 +34,8 @@ class Server(ThreadingHTTPServer):
     """An HTTP server with a trained classifier."""
 
     daemon_threads = True
+    # socketserver's backlog of 5 loses connections when many calls begin at once.
+    request_queue_size = BACKLOG
 
     def __init__(self, classifier: Classifier, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), Handler)
@@ -53,7 +60,7 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(HTTPStatus.OK if self.path == "/ping" else HTTPStatus.NOT_FOUND, {})
 
     def do_POST(self) -> None:
-        """Classify one image."""
+        """Classify one image; who accepts an event stream is told about it word by word."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.path != "/invocations":
             return self._answer(HTTPStatus.NOT_FOUND, {})
@@ -62,7 +69,19 @@ class Handler(BaseHTTPRequestHandler):
             digit = self.server.classifier.classify(body.decode(), fold)
         except ValueError as error:
             return self._answer(HTTPStatus.BAD_REQUEST, {"error": str(error)})
+        if self.headers.get("Accept") == chat.CONTENT_TYPE:
+            return self._stream(chat.pieces(chat.events(chat.answer(body.decode(), digit))))
         return self._answer(HTTPStatus.OK, {"digit": digit})
+
+    def _stream(self, pieces: Iterable[bytes]) -> None:
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", chat.CONTENT_TYPE)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for piece in pieces:
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            time.sleep(chat.PIECE_SECONDS)
+        self.wfile.write(b"0\r\n\r\n")
 
     def _answer(self, status: HTTPStatus, value: dict[str, object]) -> None:
         body = json.dumps(value).encode()

@@ -9,7 +9,7 @@ from typing import Any
 #: Seconds for the emulator to answer an admin request.
 ADMIN_SECONDS = 10.0
 
-#: Behaviour of both endpoints; `{target}` is the model container's URL. The rates are small, but
+#: Behaviour of the endpoints; `{target}` is the model container's URL. The rates are small, but
 #: 1,797 requests meet every one of them.
 BEHAVIOURS = """
 [endpoints.digits]
@@ -31,6 +31,10 @@ delay = {{ fixed = 1.5 }}
 [endpoints.digits-async.errors]
 ServiceUnavailable = 0.01
 ThrottlingException = 0.01
+
+[endpoints.digits-chat]
+kind = "realtime"
+target = "{target}"
 """
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from .digits import Record
 from .runner import Outcome
+from .streaming import Streamed
 
 #: The least part of the images that has to be classified correctly.
 ACCURACY = 0.9
@@ -24,6 +25,7 @@ class Verdict:
         s3_requests: requests that the tasks made to S3, by kind.
         restarts: times the worker had to be started again.
         seconds: of the whole demo.
+        streamed: the stream at the end; None until it has run.
     """
 
     records: Sequence[Record]
@@ -33,13 +35,14 @@ class Verdict:
     s3_requests: Mapping[str, int]
     restarts: int
     seconds: float
+    streamed: Streamed | None = None
 
     def problems(self) -> list[str]:
         """What is not as it should be, one line each; empty when all is well."""
         found: list[str] = []
         for outcome in self.outcomes:
             found += self._problems(outcome)
-        return found
+        return found + (self.streamed.problems() if self.streamed else ["stream: it did not run"])
 
     def _problems(self, outcome: Outcome) -> list[str]:
         found = []
@@ -59,6 +62,7 @@ class Verdict:
             "records": len(self.records),
             "seconds": round(self.seconds, 1),
             "modes": {outcome.mode: self._mode(outcome) for outcome in self.outcomes},
+            "stream": self.streamed.to_json() if self.streamed else None,
             "calls": {name: dict(counts) for name, counts in self.calls.items()},
             "s3_requests": dict(self.s3_requests),
             "worker_restarts": self.restarts,
