@@ -158,8 +158,9 @@ def test_a_reader_that_leaves_cancels_nothing(
             gate.touch()
     _, _, command = err.partition("go on with: celery-sagemaker ")
     assert (first, code) == ("one ", 130)
-    assert command == f"subscribe {id_} --from 1-1\n"
-    assert run(stack, *command.split()) == (0, "two ", "")
+    # Interrupted while it was printing, it has that part to print again: none is lost.
+    rest = {f"subscribe {id_} --from 1-1\n": "two ", f"subscribe {id_}\n": "one two "}
+    assert run(stack, *command.split()) == (0, rest[command], "")
 
 
 def test_a_failure_is_one_line(stack: Environment) -> None:
