@@ -115,6 +115,7 @@ def test_a_restart_and_an_error_are_shown(browser: Browser, web: Web, app: Celer
     first = publisher(browser, app)
     first.append(b"said in vain")
     shows(browser, "said in vain")
+    first.suspend(10.0)
     second = publisher(browser, app)
     second.append(b"<b>again</b>")
     second.error("ModelStreamError", "It broke.")
