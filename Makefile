@@ -49,7 +49,7 @@ lint: install ## Check the style
 
 types: install ## Check the types
 	$(RUN) mypy $(PACKAGES:%=-p celery_sagemaker.%)
-	$(RUN) mypy tests benchmarks
+	$(RUN) mypy tests benchmarks examples
 
 lock: $(filter .uv/bin/uv,$(UV)) ## Renew uv.lock
 	$(UV) lock --upgrade
@@ -60,4 +60,4 @@ wheel: install ## Build the wheel into dist/
 
 clean: ## Remove what the other targets made
 	rm -rf .venv .venv-oldest .uv build dist *.egg-info .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find channels config local runtime tasks workers tests -name __pycache__ -prune -exec rm -rf {} +
+	find channels config local runtime tasks workers tests examples -name __pycache__ -prune -exec rm -rf {} +

@@ -1,13 +1,52 @@
 """The sections of the settings: one value per subject."""
 
-from typing import Annotated, Literal
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    model_validator,
+)
+from pydantic_settings import NoDecode
+
+#: Characters that a key of tokens must have at least: 32 of hexadecimal are 128 bits.
+KEY_LENGTH = 32
+
+#: What a browser sends as Origin; or any.
+ORIGIN = re.compile(r"https?://[^\s/?#]+|\*")
 
 Seconds = Annotated[float, Field(gt=0)]
 WholeSeconds = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Price = Annotated[float, Field(ge=0)]
+
+
+def _words(given: Any) -> Any:
+    """Read a list as an environment variable has it: with commas or spaces between."""
+    return given.replace(",", " ").split() if isinstance(given, str) else given
+
+
+def _keys(keys: Sequence[SecretStr]) -> Sequence[SecretStr]:
+    if any(len(key) < KEY_LENGTH for key in keys):
+        raise ValueError(f"a key needs {KEY_LENGTH} characters: `openssl rand -hex 32` makes one")
+    return keys
+
+
+def _origins(origins: Sequence[str]) -> Sequence[str]:
+    if not all(map(ORIGIN.fullmatch, origins)):
+        raise ValueError("an origin is https://host, without a path, or *")
+    return origins
+
+
+#: NoDecode: pydantic-settings would take JSON only.
+Keys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_words), AfterValidator(_keys)]
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words), AfterValidator(_origins)]
 
 
 class Section(BaseModel):
@@ -129,6 +168,12 @@ class StreamSettings(Section):
     """Seconds a reader waits for a stream that no worker has begun."""
     grace: Seconds = 60.0
     """Seconds a reader waits for another attempt when the producer is lost."""
+    token_keys: Keys = ()
+    """Secrets that sign the tokens of readers, oldest first: new tokens have the last one's."""
+    token_max_age: WholeSeconds = 3_600
+    """Seconds a token is good for."""
+    allow_origins: Origins = ()
+    """Origins besides its own whose pages may read: https://host; * for any."""
 
 
 class BatchSettings(Section):

@@ -28,3 +28,12 @@ def tokens(body: bytes, _: str) -> Iterator[bytes]:
     payload = events.encode() + b"data: [DONE]\n\n"
     for start in range(0, len(payload), 7):
         yield payload[start : start + 7]
+
+
+def halves(body: bytes, _: str) -> Iterator[str]:
+    """Count to 50, wait until a file is there, count to 100. The body names the file."""
+    for number in range(100):
+        gate = Path(body.decode())
+        while number == 50 and not gate.exists():
+            time.sleep(0.01)
+        yield f"{number} "
