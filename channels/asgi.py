@@ -21,7 +21,7 @@ from .events import TextOf, text_of
 from .exceptions import StreamNotFound
 from .inbox import AsyncInbox
 from .options import ChannelOptions
-from .reader import Reader
+from .reader import FIRST, Reader
 from .scripts import AWAY
 from .sse import EventStream
 from .wire import Keys, Look
@@ -32,6 +32,9 @@ Authorize = Callable[[Request, str], Awaitable[bool]]
 
 #: The response's header that names the first position it serves.
 FIRST_ID = "Stream-First-Id"
+
+#: Seconds until a response begins: proxies wait for a minute or less.
+PATIENCE = 10.0
 
 #: What a script of another origin may send.
 ALLOW_HEADERS = ("Authorization", "Last-Event-ID", "Cache-Control")
@@ -45,6 +48,7 @@ class Serving:
     authorize: Authorize
     options: ChannelOptions = field(default_factory=ChannelOptions)
     to_text: TextOf = text_of
+    patience: float = PATIENCE
     ping: float = 15.0
     send_timeout: float = 30.0
 
@@ -56,6 +60,7 @@ def create_app(
     options: ChannelOptions | None = None,
     to_text: TextOf = text_of,
     allow_origins: Sequence[str] = (),
+    patience: float = PATIENCE,
     ping: float = 15.0,
     send_timeout: float = 30.0,
 ) -> Starlette:
@@ -64,9 +69,11 @@ def create_app(
     Args:
         redis: an asyncio client without `decode_responses`, or a URL.
         authorize: decides who may have a stream; `tokens.StreamTokens` does it by signed tokens.
-        options: the deployment's; `wait` is how long a stream may be unknown before the 404.
+        options: the deployment's; `wait` is how long a stream may be unknown.
         to_text: makes a part's text from its framing and data.
         allow_origins: other origins whose scripts may read.
+        patience: seconds for which a response waits for a stream that is unknown, to be a 404
+            if `wait` is over then. Otherwise it begins, and `not_found` would be an event of it.
         ping: seconds of silence between two comments.
         send_timeout: seconds for a client to take what it is sent; then it is let go.
     """
@@ -75,6 +82,7 @@ def create_app(
         authorize=authorize,
         options=options or ChannelOptions(),
         to_text=to_text,
+        patience=patience,
         ping=ping,
         send_timeout=send_timeout,
     )
@@ -130,7 +138,8 @@ async def _read(serving: Serving, request: Request, keys: Keys) -> Response:
         return Response(status_code=HTTPStatus.NOT_FOUND if lost else HTTPStatus.GONE)
     if reader.done and reader.cursor == cursor:
         return Response(status_code=HTTPStatus.NO_CONTENT)
-    first = events[0].cursor if events else max(reader.cursor, cursor.at(cursor.seq + 1))
+    begin = max(cursor, FIRST)
+    first = events[0].cursor if events else max(reader.cursor, begin.at(begin.seq + 1))
     return EventStream(
         asubscribe(
             keys.stream,
@@ -148,7 +157,7 @@ async def _read(serving: Serving, request: Request, keys: Keys) -> Response:
 async def _opened(serving: Serving, keys: Keys, cursor: Cursor) -> Look:
     """Look at a stream; wait for one that begins here and is not open yet."""
     source, inbox = async_server.of(serving.redis), AsyncInbox(1)
-    give_up = time.monotonic() + serving.options.wait
+    give_up = time.monotonic() + min(serving.options.wait, serving.patience)
     with await source.listen(keys.live, inbox.put):
         while True:
             found = await source.look(keys, cursor)

@@ -222,6 +222,21 @@ def test_a_token_may_be_a_bearer_and_keys_may_change(
         StreamTokens("short")
 
 
+def test_a_stream_that_nobody_begins_for_long(
+    sagemaker_redis_url: str, options: ChannelOptions, stream: str
+) -> None:
+    """The response begins before a proxy gives up, and says in the end that there is nothing."""
+    patient = replace(options, wait=1.0)
+    with (
+        serving(sagemaker_redis_url, patient, patience=0.1) as web,
+        web.request(stream, token=TOKENS.sign(stream)) as response,
+    ):
+        assert response.status == http.client.OK
+        assert response.getheader("Stream-First-Id") == "1-1"
+        (told,) = [message for message in messages(response) if message.name]
+    assert (told.name, told.data["code"]) == ("error", "not_found")
+
+
 def test_a_gap_is_gone(
     web: Server, sagemaker_redis_url: str, options: ChannelOptions, stream: str
 ) -> None:
