@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator
 #: What a request accepts that wants to be told in words; and the answer's type.
 CONTENT_TYPE = "text/event-stream"
 
-#: A pixel's shades, from 0 to 16 (17 greys), each of several bytes; two of a character are about a square.
+#: A pixel's shades, each of several bytes; two of a character are about a square.
 SHADES = "░▒▓█"
+
+#: Values of a pixel: 0 to 16.
 GREYS = 17
 
 #: Pixels of a row.
