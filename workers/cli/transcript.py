@@ -35,6 +35,7 @@ class Transcript:
             self._restarted(event)
         else:
             self._end(event)
+        # Last: what Ctrl-C meets here is printed once more rather than never.
         self.cursor = event.cursor
 
     def failed(self, _: ChannelError) -> None:

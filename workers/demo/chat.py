@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator
 #: What a request accepts that wants to be told in words; and the answer's type.
 CONTENT_TYPE = "text/event-stream"
 
-#: A pixel's shades, from 0 to 16, each of several bytes; two of a character are about a square.
+#: A pixel's shades, each of several bytes; two of a character are about a square.
 SHADES = "░▒▓█"
-GREYS = 16
+
+#: Values of a pixel: 0 to 16.
+GREYS = 17
 
 #: Pixels of a row.
 ROW = 8
@@ -35,7 +37,7 @@ def answer(body: str, digit: int) -> Iterator[str]:
 
 
 def _shade(grey: int) -> str:
-    return SHADES[grey * (len(SHADES) - 1) // GREYS]
+    return SHADES[grey * len(SHADES) // GREYS]
 
 
 def events(words: Iterable[str]) -> Iterator[bytes]:
