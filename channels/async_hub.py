@@ -91,7 +91,7 @@ class AsyncHub:
         self._renew, used = False, now()
         try:
             while not self._renew and now() < used + LINGER:
-                _heed_cancellation()
+                heed_cancellation()
                 await self._step(pubsub)
                 if self._register:
                     used = now()
@@ -115,7 +115,7 @@ class AsyncHub:
             await asyncio.sleep(POLL)
 
 
-def _heed_cancellation() -> None:
+def heed_cancellation() -> None:
     """End a cancelled task: a read whose time is up just then swallows the CancelledError."""
     task = asyncio.current_task()
     if task and task.cancelling():

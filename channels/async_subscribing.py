@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator
 
 from . import async_server
+from .async_hub import heed_cancellation
 from .cursor import Cursor
 from .defaults import choose
 from .events import Event, TextOf
@@ -51,6 +52,7 @@ async def _follow(
                 events = reader.look(found, time.monotonic())
             else:
                 events = await _wait(inbox, reader)
+            heed_cancellation()
             for event in events:
                 yield event
             if reader.blind_looks >= BLIND:
