@@ -104,10 +104,13 @@ class StreamFailed(ChannelError):
     def __init__(
         self, code: str, message: str = "", cursor: Cursor = EARLIEST, *, retryable: bool = False
     ) -> None:
-        super().__init__(f"{code}: {message}" if message else code, cursor)
+        super().__init__(message, cursor)
         self.args = (code, message, cursor)
         self.code = code
         self.retryable = retryable
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}" if self.message else self.code
 
 
 class StreamCancelled(ChannelError):

@@ -55,7 +55,7 @@ def test_json_is_an_object_per_event(capfdbinary: Captured) -> None:
     made.failed(StreamFailed("ModelError", "no", Cursor(2, 3)))
     made.failed(StreamCancelled("gone", Cursor(2, 4)))
     lines = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
-    refusal = {"code": "ModelError", "message": "ModelError: no", "retryable": False}
+    refusal = {"code": "ModelError", "message": "no", "retryable": False}
     assert lines == [
         {"event": "part", "cursor": "1-1", "text": "Grü"},
         {"event": "restarted", "cursor": "2-0", "attempt": 2},
