@@ -21,12 +21,17 @@ def test_the_demo_answers_every_image_once() -> None:
     )
     assert found.returncode == 0, found.stderr + found.stdout
     numbers = json.loads(found.stdout)
-    for mode in ("invoke", "invoke_async"):
+    for mode in ("invoke", "invoke_async", "batch"):
         assert numbers["modes"][mode]["answers"] == 300
         assert numbers["modes"][mode]["accuracy"] >= 0.9
+    for mode in ("invoke", "invoke_async"):
         assert numbers["modes"][mode]["slots_held_while_waiting"] == 0
     assert numbers["modes"]["invoke"]["failed_calls"]
     assert numbers["modes"]["invoke_async"]["most_waiting"] > 0
+    batch = numbers["modes"]["batch"]
+    assert (batch["state"], batch["manifest"]) == ("completed", True)
+    assert batch["request_counts"]["total"] == batch["request_counts"]["succeeded"] == 300
+    assert batch["failed_calls"]
     assert sum(numbers["s3_requests"].values()) >= 300
     streamed = numbers["stream"]
     assert (streamed["finish"], streamed["readers_agree"]) == ("complete", True)

@@ -1,14 +1,20 @@
 """The demo's data, folds and numbers."""
 
+import json
 import socket
+import threading
+import urllib.request
 from collections import Counter
 from contextlib import ExitStack
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 from celery_sagemaker.channels import Cursor, End, Part
 from celery_sagemaker.runtime.framing import SseFramer
+from celery_sagemaker.tasks.batch import JobState, JobStatus, RequestCounts
 from celery_sagemaker.workers.demo import chat, container, digits
+from celery_sagemaker.workers.demo.batching import Batched
 from celery_sagemaker.workers.demo.runner import Outcome
 from celery_sagemaker.workers.demo.slots import SlotSamples
 from celery_sagemaker.workers.demo.streaming import Read, Streamed
@@ -33,6 +39,25 @@ def outcome(records: list[digits.Record], answers: dict[str, int], held: int = 0
     )
 
 
+def batched(records: list[digits.Record]) -> Batched:
+    """A batch job as it should be."""
+    counts = RequestCounts(total=len(records), succeeded=len(records))
+    return Batched(
+        records=records,
+        answers=[(record.number, record.digit) for record in records],
+        status=JobStatus(
+            id="j",
+            state=JobState.COMPLETED,
+            endpoint="digits",
+            input="s3://b/in",
+            output="s3://b/out",
+            request_counts=counts,
+        ),
+        manifest={"request_counts": asdict(counts)},
+        seconds=1.0,
+    )
+
+
 def verdict(
     records: list[digits.Record], of: Outcome, streamed: Streamed | None = STREAMED
 ) -> Verdict:
@@ -40,6 +65,7 @@ def verdict(
     return Verdict(
         records=records,
         outcomes=[of],
+        batched=batched(records),
         failed_calls={"invoke": Counter()},
         calls={},
         s3_requests={},
@@ -64,6 +90,58 @@ def test_a_request_without_a_fold_is_refused(attributes: str | None) -> None:
     """A wrong fold would be dishonest."""
     with pytest.raises(ValueError, match="fold"):
         digits.fold_of(attributes)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"0,1",
+        b"[]",
+        b'"fold"',
+        b"{}",
+        b'{"fold": 0}',
+        b'{"image": "0"}',
+        b'{"fold": 2, "image": "0"}',
+    ],
+)
+def test_a_json_body_without_an_image_and_its_fold_is_refused(body: bytes) -> None:
+    """As a value error, which the container answers with status 400."""
+    with pytest.raises(ValueError, match="fold"):
+        digits.image_of(body)
+
+
+class Asked:
+    """A classifier that notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int]] = []
+
+    def classify(self, body: str, fold: int) -> int:
+        """Say 7."""
+        self.asked.append((body, fold))
+        return 7
+
+
+def test_the_fold_comes_with_the_attributes_or_in_the_body() -> None:
+    """Either way the container asks the same of its models."""
+    record, classifier = digits.records(2)[1], Asked()
+    model: Any = classifier
+    requests = [
+        (record.body, digits.CONTENT_TYPE, {container.ATTRIBUTES_HEADER: record.custom_attributes}),
+        (json.dumps(record.to_json()), digits.JSON, {}),
+    ]
+    with container.Server(model) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        for body, content_type, headers in requests:
+            request = urllib.request.Request(  # noqa: S310 - our own server
+                f"{server.url}/invocations", body.encode(), {"Content-Type": content_type} | headers
+            )
+            with urllib.request.urlopen(request, timeout=5.0) as answer:  # noqa: S310
+                assert json.load(answer) == {"digit": 7}
+        server.shutdown()
+        thread.join()
+    assert classifier.asked == [(record.body, 1)] * 2
 
 
 def test_a_complete_and_correct_outcome_has_no_problem() -> None:

@@ -1,4 +1,4 @@
-"""`celery-sagemaker demo`: 1,797 images through both ways to invoke, and one as a stream."""
+"""`celery-sagemaker demo`: 1,797 images through both ways to invoke and a batch job."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ def demo(
         bool, typer.Option("--json", help="The numbers as one line of JSON.")
     ] = False,
 ) -> None:
-    """Classify scikit-learn's 1,797 digits through invoke and invoke_async, faults included.
+    """Classify scikit-learn's 1,797 digits through invoke, invoke_async and a batch job.
+
+    The endpoints throttle and fail now and then, on purpose.
 
     Ends with one image's answer as a stream, read by two readers.
     """
@@ -76,7 +78,8 @@ def _started(parts: ExitStack, records: Sequence[Record], shown: View) -> _Demo:
     app = parts.enter_context(_app(local.environment()))
     parts.enter_context(_tended(worker))
     _wait_for_worker(local.environment(), folder / "worker.log")
-    return _Demo(app, records, stop, local.endpoint_url, worker, started)
+    output = f"s3://{local.bucket}/demo/"
+    return _Demo(app, records, stop, local.endpoint_url, output, worker, started)
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,8 @@ class _Demo:
     records: Sequence[Record]
     stop: threading.Event
     endpoint_url: str
+    output: str
+    """Where the batch job writes."""
     worker: SupervisedWorker
     started: float
 
@@ -98,16 +103,18 @@ class _Demo:
 
 def _classified(demo: _Demo, shown: View) -> Verdict:
     from ... import tasks  # noqa: PLC0415
-    from ..demo import endpoints, failures, runner, verdict  # noqa: PLC0415
+    from ..demo import batching, endpoints, failures, runner, verdict  # noqa: PLC0415
 
     def observe(mode: str, sent: int, answered: int) -> None:
         demo.go_on()
         shown.progress(mode, sent, answered)
 
     outcomes = [runner.run(demo.app, mode, demo.records, observe) for mode in runner.MODES]
+    batched = batching.run(demo.app, demo.records, demo.output, observe)
     return verdict.Verdict(
         records=demo.records,
         outcomes=outcomes,
+        batched=batched,
         failed_calls={o.mode: failures.by_class_and_attempt(demo.app, o.sent) for o in outcomes},
         calls=endpoints.calls(demo.endpoint_url),
         s3_requests=tasks.usage(demo.app),

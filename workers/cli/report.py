@@ -1,10 +1,11 @@
 """The demo's table and conclusion, for a terminal and for a log."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from rich.console import Console
 from rich.table import Table
 
+from ..demo.batching import Batched
 from ..demo.runner import Outcome
 from ..demo.streaming import LATE, Streamed
 from ..demo.verdict import Verdict
@@ -34,31 +35,43 @@ def _console() -> Console:
 
 
 def _table(verdict: Verdict) -> Table:
-    table = Table("", *(outcome.mode for outcome in verdict.outcomes))
+    table = Table("", *(way.mode for way in verdict.ways))
     for column in table.columns[1:]:
         column.justify = "right"
     for title, cell in ROWS:
-        table.add_row(title, *(cell(outcome, verdict) for outcome in verdict.outcomes))
-    keys = sorted({key for counted in verdict.failed_calls.values() for key in counted})
-    for number, (code, attempt) in enumerate(keys):
-        title = f"failed calls: {code}, attempt {attempt}"
-        cells = [verdict.failed_calls[o.mode][code, attempt] for o in verdict.outcomes]
-        if number == 0:
-            table.add_section()
-        table.add_row(title, *map(str, cells))
+        table.add_row(title, *(cell(way, verdict) for way in verdict.ways))
+    table.add_section()
+    for row in _failed_calls(verdict):
+        table.add_row(*row)
     table.add_section()
     for title, shown in WAITING:
-        table.add_row(title, *(shown(outcome) for outcome in verdict.outcomes))
+        table.add_row(title, *(shown(outcome) for outcome in verdict.outcomes), ABSENT)
     return table
 
 
+def _failed_calls(verdict: Verdict) -> Iterator[tuple[str, ...]]:
+    """Rows of each error code: all its calls, then by attempt, which a batch job does not count."""
+    counted = [verdict.failed_calls[outcome.mode] for outcome in verdict.outcomes]
+    attempts = sorted({key for counter in counted for key in counter})
+    for code in sorted({code for code, _ in attempts} | set(verdict.batched.failed_calls)):
+        of_code = [attempt for known, attempt in attempts if known == code]
+        sums = [sum(counter[code, attempt] for attempt in of_code) for counter in counted]
+        yield f"failed calls: {code}", *map(str, sums), str(verdict.batched.failed_calls[code])
+        for attempt in of_code:
+            yield f"  attempt {attempt}", *(str(c[code, attempt]) for c in counted), ABSENT
+
+
+#: A figure that a way to invoke does not have.
+ABSENT = "-"
+
+
 #: Title and cell of the first rows.
-ROWS: tuple[tuple[str, Callable[[Outcome, Verdict], str]], ...] = (
+ROWS: tuple[tuple[str, Callable[[Outcome | Batched, Verdict], str]], ...] = (
     ("records", lambda _, verdict: f"{len(verdict.records):,}"),
-    ("answers", lambda outcome, _: f"{len(outcome.answers):,}"),
-    ("correct", lambda outcome, _: f"{outcome.correct:,}"),
-    ("accuracy", lambda outcome, _: f"{outcome.accuracy:.1%}"),
-    ("seconds", lambda outcome, _: f"{outcome.seconds:.1f}"),
+    ("answers", lambda way, _: f"{len(way.answers):,}"),
+    ("correct", lambda way, _: f"{way.correct:,}"),
+    ("accuracy", lambda way, _: f"{way.accuracy:.1%}"),
+    ("seconds", lambda way, _: f"{way.seconds:.1f}"),
 )
 
 

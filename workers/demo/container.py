@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from . import chat
-from .digits import Classifier, fold_of
+from .digits import JSON, Classifier, fold_of, image_of
 
 #: The header in which SageMaker hands a request's custom attributes to the container.
 ATTRIBUTES_HEADER = "X-Amzn-SageMaker-Custom-Attributes"
@@ -65,13 +65,18 @@ class Handler(BaseHTTPRequestHandler):
         if self.path != "/invocations":
             return self._answer(HTTPStatus.NOT_FOUND, {})
         try:
-            fold = fold_of(self.headers.get(ATTRIBUTES_HEADER))
-            digit = self.server.classifier.classify(body.decode(), fold)
+            image, fold = self._image(body)
+            digit = self.server.classifier.classify(image, fold)
         except ValueError as error:
             return self._answer(HTTPStatus.BAD_REQUEST, {"error": str(error)})
         if self.headers.get("Accept") == chat.CONTENT_TYPE:
-            return self._stream(chat.pieces(chat.events(chat.answer(body.decode(), digit))))
+            return self._stream(chat.pieces(chat.events(chat.answer(image, digit))))
         return self._answer(HTTPStatus.OK, {"digit": digit})
+
+    def _image(self, body: bytes) -> tuple[str, int]:
+        if self.headers.get("Content-Type") == JSON:
+            return image_of(body)
+        return body.decode(), fold_of(self.headers.get(ATTRIBUTES_HEADER))
 
     def _stream(self, pieces: Iterable[bytes]) -> None:
         self.send_response(HTTPStatus.OK)

@@ -5,17 +5,22 @@ classified by the model of the *other* half, so that all 1,797 images can be cla
 model ever sees its own training data.
 """
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 #: Halves of the data set, and so models.
 FOLDS = 2
 
-#: The custom attribute with which a request says which fold its image belongs to.
+#: With what a request says which fold its image belongs to: a custom attribute, or a JSON member.
 FOLD_ATTRIBUTE = "fold"
 
 #: Content type of a request: 64 grey values of 0 to 16 in one line.
 CONTENT_TYPE = "text/csv"
+
+#: Content type of a request that carries its fold itself: `{"fold": 0, "image": "0,16,..."}`.
+#: The records of a batch job have all the same custom attributes.
+JSON = "application/json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +43,10 @@ class Record:
     def custom_attributes(self) -> str:
         """What the container needs to pick the model that has not seen this image."""
         return f"{FOLD_ATTRIBUTE}={self.fold}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the body of a request that carries its fold itself."""
+        return {FOLD_ATTRIBUTE: self.fold, "image": self.body}
 
 
 def records(limit: int | None = None) -> list[Record]:
@@ -63,8 +72,21 @@ def fold_of(custom_attributes: str | None) -> int:
     """
     name, _, value = (custom_attributes or "").partition("=")
     if name != FOLD_ATTRIBUTE or value not in {str(fold) for fold in range(FOLDS)}:
-        raise ValueError(f"custom attributes must say {FOLD_ATTRIBUTE}=0..{FOLDS - 1}")
+        raise ValueError(f"a request must say {FOLD_ATTRIBUTE}=0..{FOLDS - 1}")
     return int(value)
+
+
+def image_of(body: bytes) -> tuple[str, int]:
+    """The image of a JSON body, and its fold.
+
+    Raises:
+        ValueError: the body is not what `Record.to_json` returns.
+    """
+    try:
+        value = json.loads(body)
+        return str(value["image"]), fold_of(f"{FOLD_ATTRIBUTE}={value[FOLD_ATTRIBUTE]}")
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f'the body must be {{"{FOLD_ATTRIBUTE}": 0, "image": "..."}}') from error
 
 
 class Classifier:
