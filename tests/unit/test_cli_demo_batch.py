@@ -56,7 +56,7 @@ def test_one_answer_each_is_no_problem() -> None:
             {"status": status(request_counts=RequestCounts(total=5, succeeded=4))},
             ["do not add up", "different request_counts"],
         ),
-        ({"status": status(error_counts={"ModelError": 1})}, ["1 records failed with ModelError"]),
+        ({"status": status(error_counts={"ModelError": 1})}, ["1 of 4 failed with ModelError"]),
         ({"status": status(state=JobState.IN_PROGRESS)}, ["is in_progress, not completed"]),
         (
             {

@@ -71,7 +71,7 @@ class Batched:
         if wrong := self._without_one_answer():
             found.append(f"{wrong} of {len(self.records)} without exactly one answer")
         for code, count in sorted(self.status.error_counts.items()):
-            found.append(f"{count} records failed with {code}")
+            found.append(f"{count} of {len(self.records)} failed with {code}")
         if not self._counts_add_up():
             found.append(f"these do not add up: {self.status.request_counts}")
         if self.manifest is None:
