@@ -52,7 +52,7 @@ def _readable(body: bytes) -> dict[str, str]:
         return {"base64": b64encode(body).decode()}
 
 
-def send(name: str, endpoint: str, payload: object, members: dict[str, Any]) -> AsyncResult[Any]:
+def send(name: str, endpoint: str, payload: object, members: dict[str, Any]) -> "AsyncResult[Any]":
     """Queue one inference; what cannot be right is refused before.
 
     Raises:
@@ -67,7 +67,7 @@ def _arguments(endpoint: str, payload: object) -> tuple[object, ...]:
     return (endpoint,) if payload is None else (endpoint, payload)
 
 
-def finish(sent: AsyncResult[Any], *, wait: bool, timeout: float, as_json: bool) -> None:
+def finish(sent: "AsyncResult[Any]", *, wait: bool, timeout: float, as_json: bool) -> None:
     """Print the id, or wait for the answer and print that."""
     if not wait:
         console.print_json({"id": sent.id}) if as_json else typer.echo(sent.id)
@@ -81,7 +81,7 @@ def finish(sent: AsyncResult[Any], *, wait: bool, timeout: float, as_json: bool)
         console.print_bytes(_body(value))
 
 
-def _wait(sent: AsyncResult[Any], timeout: float) -> Any:
+def _wait(sent: "AsyncResult[Any]", timeout: float) -> Any:
     end = monotonic() + timeout
     with console.busy(f"waiting for {sent.id}") as tick:
         while True:
