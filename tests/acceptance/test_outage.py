@@ -1,7 +1,5 @@
 """Redis is killed while the model works, and comes back: what was paid for arrives."""
 
-import json
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +8,9 @@ from celery import Celery
 from celery_sagemaker import tasks
 from celery_sagemaker.channels import End
 from celery_sagemaker.local.stack import LocalStack
+from celery_sagemaker.tasks.base import inference_id
 from channels_harness import OwnRedis
-from harness import Environment, Worker, behave, calls, eventually
+from harness import Environment, Worker, behave, calls, calls_of, eventually
 from test_streams import Reader
 
 #: Seconds for a request to end.
@@ -45,18 +44,15 @@ def worker(environment: Environment, tmp_path: Path) -> Iterator[Worker]:
     made.kill()
 
 
-def answered(stack: LocalStack, endpoint: str) -> int:
-    """How many calls of an endpoint have been answered."""
-    url = f"{stack.endpoint_url}/_admin/calls?endpoint={endpoint}"
-    with urllib.request.urlopen(url) as answer:  # noqa: S310 - ours
-        return sum(call["status"] == 200 for call in json.load(answer))
+def status_of(stack: LocalStack, endpoint: str, id_: str) -> int | None:
+    """The status with which a request's call was answered; None while it is under way.
 
-
-def begun(stack: LocalStack, endpoint: str) -> int:
-    """How many calls of an endpoint have begun."""
-    url = f"{stack.endpoint_url}/_admin/calls?endpoint={endpoint}"
-    with urllib.request.urlopen(url) as answer:  # noqa: S310 - ours
-        return len(json.load(answer))
+    Raises:
+        StopIteration: there has been no call.
+    """
+    found = (c for c in calls_of(stack, endpoint) if c["inference_id"] == inference_id(id_))
+    status: int | None = next(found)["status"]
+    return status
 
 
 def final(app: Celery, worker: Worker, id_: str) -> bool:
@@ -74,9 +70,9 @@ def test_an_answer_waits_for_redis(
     behave(sagemaker_local, "slow", kind="realtime", latency={"fixed": 2.0})
     worker.start()
     result = tasks.invoke.delay("slow", "x")
-    eventually(lambda: begun(sagemaker_local, "slow") == 1)
+    eventually(lambda: calls(sagemaker_local, result.id) == {result.id: 1})
     own_redis.kill()
-    eventually(lambda: answered(sagemaker_local, "slow") == 1)
+    eventually(lambda: status_of(sagemaker_local, "slow", result.id) == 200)
     own_redis.start()
     eventually(lambda: final(app, worker, result.id))
     assert tasks.counts(app) == {"ACCEPTED": 1, "SUCCEEDED": 1}
@@ -95,7 +91,7 @@ def test_a_stream_goes_on_without_redis(
     eventually(lambda: reader.text == "one ")
     own_redis.kill()
     gate.touch()
-    eventually(lambda: answered(sagemaker_local, "gated") == 1)
+    eventually(lambda: status_of(sagemaker_local, "gated", result.id) == 200)
     own_redis.start()
     eventually(lambda: final(app, worker, result.id))
     assert isinstance(reader.end(), End)
