@@ -40,7 +40,7 @@ Open = Callable[..., Publisher]
 def options() -> ChannelOptions:
     """A prefix of the test's own, short times, and every record an entry."""
     prefix = f"test-{uuid.uuid4().hex}"
-    short = ChannelOptions(prefix=prefix, heartbeat=0.2, idle=0.3, wait=0.5, grace=0.5)
+    short = ChannelOptions(prefix=prefix, heartbeat=0.2, idle=0.3, wait=20.0, grace=0.5)
     return replace(short, coalesce_seconds=0.0)
 
 
