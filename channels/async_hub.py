@@ -76,6 +76,7 @@ class AsyncHub:
         try:
             await self._serve()
         except Exception as error:  # noqa: BLE001 - a client that its owner closes raises all sorts
+            heed_cancellation()
             # Broken in use, it is made again at once; one that cannot be made has to wait.
             level = logging.WARNING if self._broken and self._register else logging.INFO
             logger.log(level, "the channels' pub/sub connection broke: %r", error)
@@ -116,7 +117,7 @@ class AsyncHub:
 
 
 def heed_cancellation() -> None:
-    """End a cancelled task: a read whose time is up just then swallows the CancelledError."""
+    """End a cancelled task: a read may swallow the CancelledError, or make another of it."""
     task = asyncio.current_task()
     if task and task.cancelling():
         raise asyncio.CancelledError

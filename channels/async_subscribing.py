@@ -77,6 +77,7 @@ async def _look(source: async_server.AsyncServer, keys: Keys, after: Cursor, gra
         try:
             return await source.look(keys, after)
         except AWAY:
+            heed_cancellation()
             if time.monotonic() >= give_up:
                 raise
             await asyncio.sleep(LOOK_AGAIN)

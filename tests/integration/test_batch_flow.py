@@ -421,7 +421,7 @@ def test_an_asynchronous_chunk_is_submitted_in_many_runs(
     counts = job.status().request_counts
     assert counts.succeeded + counts.failed == 25
     assert 0 < counts.failed < 25
-    assert len(runs) > 6
+    assert len(runs) > 2
     taken = [call for call in calls_of(sagemaker_local, endpoint) if not call["error"]]
     made = Counter(call["inference_id"] for call in taken)
     assert made == Counter({f"{job.id}-{n}": 1 for n in range(25)})
