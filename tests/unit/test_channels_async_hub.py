@@ -31,7 +31,7 @@ class Turning:
 
 
 def test_a_hub_ends_with_its_loop() -> None:
-    """Its task is cancelled once; what was made of that by a read does not keep the loop waiting."""
+    """Its task is cancelled once; what a read made of that does not keep the loop waiting."""
     closed = []
 
     async def close() -> None:
@@ -43,7 +43,8 @@ def test_a_hub_ends_with_its_loop() -> None:
     async def end() -> None:
         pubsub: Any = Turning()
         hub = AsyncHub(lambda: pubsub, sharded=False, lost=lost, closed=close)
-        sink = [].append
+        heard: list[bytes | None] = []
+        sink = heard.append
         hub.add("channel", sink)
         await pubsub.reading.wait()
         hub.remove("channel", sink)
