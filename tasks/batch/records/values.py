@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Self
 
 from ....runtime.exceptions import InferenceError, InvalidRequest
@@ -44,10 +45,15 @@ class Format(StrEnum):
     @classmethod
     def of(cls, content_type: str | None) -> Self:
         """Return the format that a content type names."""
-        essence = (content_type or "").partition(";")[0].strip().lower()
-        if essence in _JSON or essence.endswith("+json"):
-            return cls("json")
-        return cls("csv" if essence == "text/csv" else "other")
+        return cls(_format(content_type or ""))
+
+
+@lru_cache(maxsize=64)
+def _format(content_type: str) -> str:
+    essence = content_type.partition(";")[0].strip().lower()
+    if essence in _JSON or essence.endswith("+json"):
+        return "json"
+    return "csv" if essence == "text/csv" else "other"
 
 
 @dataclass(frozen=True, slots=True)
