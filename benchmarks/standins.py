@@ -87,7 +87,7 @@ class S3:
     """Objects by path, which is `/bucket/key`."""
 
     def __init__(self) -> None:
-        self._objects: dict[str, bytes] = {}
+        self._objects: dict[str, tuple[bytes, str]] = {}
         self._uploads: dict[str, dict[int, bytes]] = {}
         self._ids = itertools.count()
 
@@ -108,11 +108,12 @@ class S3:
         return web.Response(status=501)
 
     def _put(self, path: str, query: Mapping[str, str], body: bytes) -> web.Response:
+        tag = etag(body)
         if "uploadId" in query:
             self._uploads[query["uploadId"]][int(query["partNumber"])] = body
         else:
-            self._objects[path] = body
-        return web.Response(headers={"ETag": etag(body)})
+            self._objects[path] = body, tag
+        return web.Response(headers={"ETag": tag})
 
     def _post(self, path: str, query: Mapping[str, str], body: bytes) -> web.Response:
         """Delete objects, begin an upload in parts, or end one."""
@@ -125,15 +126,16 @@ class S3:
             self._uploads[id_ := str(next(self._ids))] = {}
             return xml("InitiateMultipartUploadResult", f"<UploadId>{id_}</UploadId>")
         parts = self._uploads.pop(query["uploadId"])
-        self._objects[path] = b"".join(part for _, part in sorted(parts.items()))
-        tag = escape(etag(self._objects[path]))
-        return xml("CompleteMultipartUploadResult", f"<ETag>{tag}</ETag>")
+        body = b"".join(part for _, part in sorted(parts.items()))
+        tag = etag(body)
+        self._objects[path] = body, tag
+        return xml("CompleteMultipartUploadResult", f"<ETag>{escape(tag)}</ETag>")
 
     def _get(self, path: str, asked: Mapping[str, str]) -> web.Response:
-        found = self._objects.get(path)
-        if found is None:
+        if path not in self._objects:
             return xml("Error", "<Code>NoSuchKey</Code>", 404)
-        tag, status, size = etag(found), 200, len(found)
+        found, tag = self._objects[path]
+        status, size = 200, len(found)
         if asked.get("If-Match", tag) != tag:
             return xml("Error", "<Code>PreconditionFailed</Code>", 412)
         headers = {"ETag": tag, "Last-Modified": MODIFIED, "Accept-Ranges": "bytes"}
@@ -151,7 +153,7 @@ class S3:
         keys = [key for key in keys if key.startswith(prefix) and key > after]
         entries = "".join(
             f"<Contents><Key>{escape(key)}</Key><LastModified>{WRITTEN}</LastModified>"
-            f"<Size>{len(self._objects[start + key])}</Size></Contents>"
+            f"<Size>{len(self._objects[start + key][0])}</Size></Contents>"
             for key in keys[:PAGE]
         )
         more = len(keys) > PAGE
