@@ -48,7 +48,7 @@ RECORDS = {
     "pool": 4_000,
     "task": 1_500,
     "batch": 20_000,
-    "multi": 100_000,
+    "multi": 200_000,
 }
 QUICK = {"pool": 1_500, "task": 500, "batch": 6_000, "multi": 40_000}
 

@@ -99,13 +99,15 @@ def payload(data: bytes, format_: Format) -> tuple[str | None, bytes]:
     A JSON object with exactly the members `custom_id` and `body` carries its `body`; whatever
     else is its own payload.
     """
-    if format_ is not Format.JSON or not _may_have(data, b"custom_id"):
+    if format_ is not Format.JSON:
         return None, data
     if usual := _USUAL.match(data):
         body = data[usual.end() : -1].strip(BLANK)
         # With a further member behind it, that is not one JSON text.
         if is_json(body):
             return usual[1].decode(), body
+    if not _may_have(data, b"custom_id"):
+        return None, data
     text = data.decode()
     if _may_have(data, b"body") and len(few := first_members(text, 3)) == len(_ENVELOPE):
         found = dict(few)

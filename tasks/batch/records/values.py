@@ -42,18 +42,18 @@ class Format(StrEnum):
     CSV = "csv"
     OTHER = "other"
 
-    @classmethod
-    def of(cls, content_type: str | None) -> Self:
+    @staticmethod
+    def of(content_type: str | None) -> "Format":
         """Return the format that a content type names."""
-        return cls(_format(content_type or ""))
+        return _format(content_type or "")
 
 
 @lru_cache(maxsize=64)
-def _format(content_type: str) -> str:
+def _format(content_type: str) -> Format:
     essence = content_type.partition(";")[0].strip().lower()
     if essence in _JSON or essence.endswith("+json"):
-        return "json"
-    return "csv" if essence == "text/csv" else "other"
+        return Format.JSON
+    return Format.CSV if essence == "text/csv" else Format.OTHER
 
 
 @dataclass(frozen=True, slots=True)
