@@ -13,7 +13,7 @@ PACKAGES := channels config local runtime tasks workers
 RUN := $(UV) run --locked --all-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-oldest demo lint types lock clean wheel
+.PHONY: help install test test-oldest demo lint types lock clean wheel bench
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ test-oldest: $(filter .uv/bin/uv,$(UV)) ## Run the tests with the oldest version
 
 demo: install ## Classify real images through workers, against an endpoint on this machine
 	$(RUN) celery-sagemaker demo
+
+bench: install ## Measure calls and batch jobs; ARGS="--quick" takes a minute and a half
+	$(RUN) python benchmarks/transport.py
+	$(RUN) python benchmarks/batch.py $(ARGS)
 
 lint: install ## Check the style
 	$(RUN) ruff check .

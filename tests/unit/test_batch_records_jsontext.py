@@ -1,6 +1,7 @@
 """JSON that is validated and cut, and never written anew."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 from celery_sagemaker.tasks.batch.records import jsontext
@@ -65,6 +66,28 @@ def test_digits_are_kept() -> None:
 def test_what_is_not_json_is_refused(body: bytes) -> None:
     """NaN, which Python reads, and text too deep to be read as well."""
     assert not jsontext.is_json(body)
+
+
+@given(
+    st.one_of(JSON.map(json.dumps), st.text('{}[]",:0123456789.eE+- \\\\utrnNafls', max_size=12))
+)
+def test_both_parsers_agree(text: str) -> None:
+    """What is JSON, and what its value is, does not depend on which one reads it."""
+
+    def read(function: Callable[[], object]) -> str:
+        try:
+            return repr(function())
+        except ValueError:
+            return "refused"
+
+    body = text.encode()
+    assert read(lambda: jsontext.parse(body)) == read(lambda: jsontext.loads(text.strip(" \t\r\n")))
+
+
+def test_what_pydantic_refuses_may_be_json() -> None:
+    """Half a surrogate pair, deep arrays, digits without end; white space does not matter."""
+    for text in ('"\\ud800"', "[" * 500 + "]" * 500, "9" * 5_000):
+        assert jsontext.parse(f" {text}\r\n".encode()) == jsontext.loads(text)
 
 
 @given(JSON)

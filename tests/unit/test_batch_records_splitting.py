@@ -100,6 +100,13 @@ def test_what_a_line_carries(line: bytes, json_: bytes, other: bytes) -> None:
             "a",
             b'{"custom_id": "a", "body": 1, "body": 2, "x": 3}',
         ),
+        (
+            b'{"custom_id":"a","body":{"x":1},"y":{"z":2}}',
+            "a",
+            b'{"custom_id":"a","body":{"x":1},"y":{"z":2}}',
+        ),
+        (b'{"custom_id":"\xc3\xa9" ,\t"body" : [{}] }', "é", b"[{}]"),
+        (b'{"custom_id":"a\\"","body":"\\ud800"}', 'a"', b'"\\ud800"'),
         (b'{"custom_id": "a", "x": 1}', "a", b'{"custom_id": "a", "x": 1}'),
         (b'{"custom_id": "a"}', "a", b'{"custom_id": "a"}'),
         (b'{"body": 1}', None, b'{"body": 1}'),

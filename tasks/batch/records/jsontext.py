@@ -1,4 +1,4 @@
-"""JSON as text: validated by the standard library, cut without being written anew.
+"""JSON as text: validated, and cut without being written anew.
 
 What a caller or a model wrote stays as it is, down to the digits of a number.
 """
@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from itertools import islice
 from json.decoder import JSONDecodeError
 from typing import Any, NoReturn
+
+from pydantic_core import from_json
 
 #: What JSON counts as white space.
 SPACE = " \t\r\n"
@@ -25,6 +27,10 @@ _decode = json.JSONDecoder(parse_constant=_refuse).raw_decode
 #: For integers of over 4,300 digits, which Python does not convert.
 _decode_long = json.JSONDecoder(parse_constant=_refuse, parse_int=float).raw_decode
 
+#: `json.dumps` would make an encoder for each value.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_encode_ascii = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
 
 def loads(text: str) -> Any:
     """Return the value of one JSON text without white space around it.
@@ -40,24 +46,38 @@ def loads(text: str) -> Any:
     return value
 
 
+def parse(text: bytes) -> Any:
+    """Return the value of one JSON text, in UTF-8, with white space around it or not.
+
+    A quarter of what `loads` costs. What pydantic's parser takes is JSON; what it refuses may be
+    (half a surrogate pair, or hundreds of arrays in each other), or there is more to say of it.
+
+    Raises:
+        ValueError: it is not one JSON text; says why.
+    """
+    try:
+        return from_json(text, allow_inf_nan=False, cache_strings="none")
+    except ValueError:
+        return loads(text.decode().strip(SPACE))
+
+
 def dump(value: Any) -> bytes:
     """Return a value as compact JSON in UTF-8.
 
     Raises:
         ValueError: it has a number that JSON does not have.
     """
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     try:
-        return text.encode()
+        return _encode(value).encode()
     except UnicodeEncodeError:
         # Half a surrogate pair, which JSON's escapes can name and UTF-8 cannot.
-        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+        return _encode_ascii(value).encode()
 
 
 def is_json(body: bytes) -> bool:
     """Whether a body is one JSON text, in UTF-8."""
     try:
-        loads(body.decode().strip(SPACE))
+        parse(body)
     except ValueError:
         return False
     return True

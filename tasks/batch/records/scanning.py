@@ -18,7 +18,7 @@ from .exceptions import DuplicateCustomId, EmptyInput, InputRecordTooLarge, Inva
 from .inputs import named
 from .objectlines import ObjectLines
 from .splitting import strip, validate
-from .values import Chunk, Input, InputError, Source, SplitType
+from .values import Chunk, Format, Input, InputError, Source, SplitType
 
 #: What the caller has to mend, in the input or in its permissions.
 WRONG = (InvalidInput, S3ObjectNotFound, S3BucketNotFound, S3AccessDenied)
@@ -101,7 +101,7 @@ class Scan:
         cutter, format_ = self._cutter, self._input.format
         for number, line in lines:
             if data := strip(line, format_):
-                self._check(number, data, location)
+                self._check(number, data, format_, location)
                 self.records += 1
                 if cutter.add(lines.start, lines.end):
                     yield cutter.take(lines.source)
@@ -109,9 +109,9 @@ class Scan:
         if cutter.count:
             yield cutter.take(lines.source)
 
-    def _check(self, line: int, data: bytes, location: S3Location) -> None:
+    def _check(self, line: int, data: bytes, format_: Format, location: S3Location) -> None:
         try:
-            id_ = validate(data, self._input.format, self._options.record_bytes)
+            id_ = validate(data, format_, self._options.record_bytes)
         except InvalidInput as error:
             self._note(line, error, location)
         else:

@@ -1,7 +1,9 @@
 """From blocks of bytes to lines, and from lines to what they carry. No I/O."""
 
+import re
+
 from .exceptions import InputRecordTooLarge, InvalidCustomId, InvalidJson
-from .jsontext import first_members, loads, members
+from .jsontext import first_members, is_json, loads, members, parse
 from .values import Format
 
 #: White space around a line; a line of nothing else is no record.
@@ -18,6 +20,9 @@ ENVELOPE = 6 * MAX_ID + 1_024
 
 #: The members of an object whose payload is its `body`.
 _ENVELOPE = {"custom_id", "body"}
+
+#: How such an object nearly always begins: with an id that has no escapes.
+_USUAL = re.compile(rb'{\s*"custom_id"\s*:\s*"([^"\\]*)"\s*,\s*"body"\s*:')
 
 
 class LineSplitter:
@@ -94,7 +99,14 @@ def payload(data: bytes, format_: Format) -> tuple[str | None, bytes]:
     A JSON object with exactly the members `custom_id` and `body` carries its `body`; whatever
     else is its own payload.
     """
-    if format_ is not Format.JSON or not _may_have(data, b"custom_id"):
+    if format_ is not Format.JSON:
+        return None, data
+    if usual := _USUAL.match(data):
+        body = data[usual.end() : -1].strip(BLANK)
+        # With a further member behind it, that is not one JSON text.
+        if is_json(body):
+            return usual[1].decode(), body
+    if not _may_have(data, b"custom_id"):
         return None, data
     text = data.decode()
     if _may_have(data, b"body") and len(few := first_members(text, 3)) == len(_ENVELOPE):
@@ -117,7 +129,7 @@ def _may_have(data: bytes, name: bytes) -> bool:
 
 def _json(data: bytes) -> object:
     try:
-        return loads(data.decode())
+        return parse(data)
     except ValueError as error:
         reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error
         raise InvalidJson(f"The line is not JSON: {reason}.") from error

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Self
 
 from ....runtime.exceptions import InferenceError, InvalidRequest
@@ -41,13 +42,18 @@ class Format(StrEnum):
     CSV = "csv"
     OTHER = "other"
 
-    @classmethod
-    def of(cls, content_type: str | None) -> Self:
+    @staticmethod
+    def of(content_type: str | None) -> "Format":
         """Return the format that a content type names."""
-        essence = (content_type or "").partition(";")[0].strip().lower()
-        if essence in _JSON or essence.endswith("+json"):
-            return cls("json")
-        return cls("csv" if essence == "text/csv" else "other")
+        return _format(content_type or "")
+
+
+@lru_cache(maxsize=64)
+def _format(content_type: str) -> Format:
+    essence = content_type.partition(";")[0].strip().lower()
+    if essence in _JSON or essence.endswith("+json"):
+        return Format.JSON
+    return Format.CSV if essence == "text/csv" else Format.OTHER
 
 
 @dataclass(frozen=True, slots=True)
