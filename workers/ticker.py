@@ -48,11 +48,15 @@ class Ticker(bootsteps.StartStopStep):
 
     def _tick_on(self, clock: Clock) -> None:
         pause = min(clock.parts.settings.polling.tick, REVOKED_SECONDS)
-        due = time.monotonic()
+        due, seen = time.monotonic(), 0
         while not self._stopped.wait(pause):
             try:
-                clock.close_revoked()
-                if time.monotonic() >= due:
+                is_due, number = time.monotonic() >= due, len(state.revoked)
+                # There may be 50,000 of them: they are compared when there is something new.
+                if is_due or number != seen:
+                    clock.close_revoked()
+                    seen = number
+                if is_due:
                     due = time.monotonic() + clock.parts.settings.polling.tick
                     clock.tick()
             except (redis.RedisError, OperationalError, OSError) as error:
