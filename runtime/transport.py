@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from .answers import async_response
 from .clients import ClientOptions, Clients
 from .deadlines import UNLIMITED, StreamDeadlines
-from .exceptions import UnknownServiceError
 from .requests import (
     InvokeEndpointAsyncRequest,
     InvokeEndpointRequest,
@@ -75,13 +75,7 @@ class BotoTransport:
         request.validate()
         with translate():
             answer: Any = self._clients.runtime.invoke_endpoint_async(**request.parameters())
-        if "OutputLocation" not in answer:
-            raise UnknownServiceError("The answer to InvokeEndpointAsync has no OutputLocation.")
-        return InvokeEndpointAsyncResponse(
-            output_location=answer["OutputLocation"],
-            inference_id=answer.get("InferenceId"),
-            failure_location=answer.get("FailureLocation"),
-        )
+        return async_response(answer)
 
     def stream(
         self,
