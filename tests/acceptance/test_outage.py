@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import channels_harness
 import pytest
 from celery import Celery
 from celery_sagemaker import tasks
@@ -22,9 +23,8 @@ def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
     """A Redis that can be killed."""
     folder = tmp_path / "redis"
     folder.mkdir()
-    made = OwnRedis(folder)
-    yield made
-    made.stop()
+    with channels_harness.own_redis(folder) as made:
+        yield made
 
 
 @pytest.fixture
