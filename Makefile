@@ -9,6 +9,9 @@ UV ?= $(or $(shell uv --version 2>/dev/null | awk '{split($$2, v, "."); if (v[1]
 export UV_PYTHON_DOWNLOADS := never
 export UV_PYTHON := $(shell $(PYTHON) -c 'import sys; print(getattr(sys, "_base_executable", sys.executable))')
 
+# Test processes side by side, each with a stack of its own; the tests of a module stay together.
+JOBS ?= 3
+
 PACKAGES := channels config local runtime tasks workers
 RUN := $(UV) run --locked --all-extras
 
@@ -28,7 +31,7 @@ install: $(filter .uv/bin/uv,$(UV)) ## Install what uv.lock says into .venv
 
 test: install ## Run every test; ARGS="-k name --long" goes to pytest
 	@rm -f .coverage .coverage.*
-	@$(RUN) coverage run -m pytest $(ARGS); status=$$?; \
+	@$(RUN) coverage run -m pytest -n $(JOBS) --dist loadfile $(ARGS); status=$$?; \
 	$(RUN) coverage combine --quiet && $(RUN) coverage report; \
 	exit $$status
 
@@ -38,7 +41,7 @@ test-oldest: $(filter .uv/bin/uv,$(UV)) ## Run the tests with the oldest version
 	$(UV) export --quiet --no-hashes --only-group dev --no-emit-project > .venv-oldest/dev.txt
 	$(UV) pip install --quiet --python .venv-oldest --resolution lowest-direct '.[local,demo,sse]'
 	$(UV) pip install --quiet --python .venv-oldest -r .venv-oldest/dev.txt
-	.venv-oldest/bin/python -m pytest $(ARGS)
+	.venv-oldest/bin/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 demo: install ## Classify real images through workers, against an endpoint on this machine
 	$(RUN) celery-sagemaker demo

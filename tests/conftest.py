@@ -3,6 +3,11 @@
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Speed is measured in benchmarks/: on a busy machine one example can take any time.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 OURS = ("AWS_", "CELERY_", "SAGEMAKER_")
 

@@ -24,7 +24,7 @@ OPTIONS = ("--queues", QUEUES, "--pool", "threads", "--concurrency", "4")
 Environment = dict[str, str]
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 45.0) -> None:
+def eventually(condition: Callable[[], bool], seconds: float = 90.0) -> None:
     """Return when a condition of other processes holds."""
     give_up = time.monotonic() + seconds
     while not condition():

@@ -34,7 +34,6 @@ THRESHOLDS = Thresholds(calls=8, share=0.5, window=30.0, cooldown=15.0, probes=3
 EXAMPLES = settings(
     max_examples=60,
     stateful_step_count=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 

@@ -49,7 +49,7 @@ def test_records_are_added_to_what_is_left() -> None:
     assert Progress.of(3, [0]).with_left([1, 4], 5) == Progress.of(3, [0, 1])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 2**32), st.integers(1, 40), st.integers(1, 4))
 def test_runs_that_stop_anywhere_do_each_record_once(seed: int, count: int, size: int) -> None:
     """However often a chunk is left, and whatever was waiting: each record ends exactly once."""

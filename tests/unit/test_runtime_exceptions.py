@@ -11,7 +11,7 @@ from celery import Celery
 from celery.backends.cache import CacheBackend
 from celery_sagemaker.runtime import exceptions
 from celery_sagemaker.runtime.exceptions import InferenceError, by_code
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 CLASSES = [pytest.param(cls, id=code) for code, cls in sorted(by_code.items())]
@@ -85,7 +85,6 @@ def test_an_error_says_something_by_itself(cls: type[InferenceError]) -> None:
     assert "\n" not in text
 
 
-@settings(deadline=None)  # a busy machine is no bug
 @given(message=st.text(min_size=1), members=st.dictionaries(st.text(), JSON))
 def test_any_json_member_survives(message: str, members: dict[str, Any]) -> None:
     """Whatever the service may say one day."""

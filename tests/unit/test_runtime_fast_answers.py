@@ -11,7 +11,7 @@ from botocore.parsers import create_parser
 from celery_sagemaker.runtime import InvokeEndpointResponse, exceptions, service
 from celery_sagemaker.runtime.answers import Answer, AnswerReader, joined
 from celery_sagemaker.runtime.translation import service_error
-from hypothesis import given, settings
+from hypothesis import given
 from multidict import CIMultiDict
 from urllib3 import HTTPHeaderDict
 
@@ -47,7 +47,6 @@ def parsed(headers: list[tuple[str, bytes]], body: bytes) -> Any:
     return create_parser("rest-json").parse(given, model.output_shape)
 
 
-@settings(deadline=None)
 @given(headers=st.lists(st.tuples(NAMES, VALUES), max_size=8), body=st.binary(max_size=20))
 def test_reads_good_answers_as_botocore_does(headers: list[tuple[str, bytes]], body: bytes) -> None:
     """Every member is the parser's: missing, empty, repeated and not-ASCII headers included."""

@@ -16,7 +16,7 @@ from celery_sagemaker.runtime.builder import KINDS_KEPT, RequestBuilder
 from celery_sagemaker.runtime.exceptions import InvalidRequest
 from celery_sagemaker.runtime.probe import Route
 from celery_sagemaker.runtime.requests import Request
-from hypothesis import given, settings
+from hypothesis import given
 
 AnyRequest = InvokeEndpointRequest | InvokeEndpointAsyncRequest
 Wire = tuple[str, Mapping[str, str], bytes]
@@ -75,7 +75,6 @@ def built(builder: RequestBuilder, request: AnyRequest) -> Wire | type[InvalidRe
     return str(made.url), made.headers, made.body
 
 
-@settings(deadline=None)
 @given(requests=st.lists(REALTIME, min_size=1, max_size=8))
 def test_builds_realtime_requests_as_botocore_does(requests: list[InvokeEndpointRequest]) -> None:
     """URL, headers and body are the serializer's, whichever requests were built before.
@@ -87,7 +86,6 @@ def test_builds_realtime_requests_as_botocore_does(requests: list[InvokeEndpoint
         assert built(made, request) == expected(request)
 
 
-@settings(deadline=None)
 @given(requests=st.lists(ASYNC, min_size=1, max_size=8))
 def test_builds_async_requests_as_botocore_does(requests: list[InvokeEndpointAsyncRequest]) -> None:
     """The same holds for asynchronous requests, whose body is elsewhere."""

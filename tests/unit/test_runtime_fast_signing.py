@@ -9,7 +9,7 @@ from botocore.auth import SIGNED_HEADERS_BLACKLIST, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials, ReadOnlyCredentials
 from celery_sagemaker.runtime.signing import Signer
-from hypothesis import example, given, settings
+from hypothesis import example, given
 
 #: Any text that a header can carry: inner and outer spaces of every kind, and all of Unicode.
 VALUES = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), max_size=40)
@@ -57,7 +57,6 @@ def botocore_signature(
     return {name: value for name, value in found.items() if name not in headers}
 
 
-@settings(deadline=None)
 @given(
     hosts=st.sampled_from(["h.example", "h.example:8443", "127.0.0.1:1", "[::1]:80", "[fe80::1]"]),
     path=PATHS,

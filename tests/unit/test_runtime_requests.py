@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from celery_sagemaker.runtime import exceptions, requests, responses, service, validation
 from celery_sagemaker.runtime.values import Value
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 REQUESTS: list[type[requests.Request]] = [
@@ -109,7 +109,6 @@ def some(value_type: type[Value]) -> st.SearchStrategy[Value]:
 @pytest.mark.parametrize(
     "value_type", [*REQUESTS, *RESPONSES, responses.AsyncInferenceOutput], ids=named
 )
-@settings(deadline=None)  # a busy machine is no bug
 @given(data=st.data())
 def test_json_loses_nothing(value_type: type[Value], data: st.DataObject) -> None:
     """Any value, bytes that are no text included, comes back equal through real JSON."""
@@ -117,7 +116,6 @@ def test_json_loses_nothing(value_type: type[Value], data: st.DataObject) -> Non
     assert value_type.from_json(json.loads(json.dumps(value.to_json()))) == value
 
 
-@settings(deadline=None)  # a busy machine is no bug
 @given(body=st.binary())
 def test_any_responses_json_is_known_for_what_it_is(body: bytes) -> None:
     """A reader who does not know the operation gets the right class."""
