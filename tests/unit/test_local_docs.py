@@ -1,4 +1,4 @@
-"""docs/local.md says what the code does."""
+"""docs/howto/local.md says what the code does."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from celery_sagemaker.local.calling import ASYNC_CALLS, CALLS
 from celery_sagemaker.local.calls import KEPT
 from celery_sagemaker.local.stack import LocalStack
 
-PAGE = Path(__file__).parents[2] / "docs/local.md"
+PAGE = Path(__file__).parents[2] / "docs/howto/local.md"
 TEXT = PAGE.read_text("utf-8")
 
 

@@ -1,4 +1,4 @@
-"""docs/streaming.md says what the code does."""
+"""docs/howto/streaming.md says what the code does."""
 
 import builtins
 import re
@@ -15,7 +15,7 @@ from celery_sagemaker.runtime import framing, tokens
 from celery_sagemaker.tasks import configure
 from celery_sagemaker.tasks.streamoptions import StreamOptions
 
-PAGE = (Path(__file__).parents[2] / "docs" / "streaming.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "streaming.md").read_text("utf-8")
 CODE = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
