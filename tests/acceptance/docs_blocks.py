@@ -73,7 +73,9 @@ class Page:
         """Write the files that blocks are, so that a worker can import them."""
         for name, text in self.files.items():
             file = self._folder / name
-            file.parent.mkdir(exist_ok=True)
+            if file.parent != self._folder:
+                file.parent.mkdir(exist_ok=True)
+                (file.parent / "__init__.py").touch()
             file.write_text(text, "utf-8")
 
     def run(self) -> None:
