@@ -57,6 +57,8 @@ class Page:
         self.document = Sybil([*parsers, self._refuse_unknown]).parse(path)
         self.namespace = self.document.namespace
         self.namespace["__name__"] = "page"
+        #: The commands of shell blocks, once the page has run.
+        self.commands: list[str] = []
 
     @property
     def files(self) -> dict[str, str]:
@@ -127,6 +129,7 @@ class Page:
     def _shell(self, example: Example) -> None:
         for command in docs_commands.commands(example.parsed, console=False):
             docs_commands.check(command)
+            self.commands.append(command)
 
     def _refuse_unknown(self, document: Document) -> Iterable[Region]:
         for region in FencedCodeBlockLexer("[^\n]*")(document):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,6 +33,10 @@ ENDPOINTS = {
 
 #: Frameworks that only the newest versions' environment has.
 FRAMEWORKS = ("django", "fastapi")
+
+#: What a newcomer types, which is run.
+OURS = ".venv/bin/celery-sagemaker "
+PROGRAM = Path(sys.executable).with_name("celery-sagemaker")
 
 #: Seconds for a page with everything in it.
 PATIENCE = 120
@@ -73,14 +78,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @contextmanager
 def worker_of(page: Page, folder: Path, environment: Environment) -> Iterator[Worker | None]:
-    """A worker of the page's own app, or of ours, if the page uses the tasks."""
+    """A worker as the page starts it, of its own app; of ours, if it has none."""
     if "celery_sagemaker." not in page.programs:
         yield None
         return
-    own = [name for name, text in page.files.items() if "install(" in text]
-    module = module_of(own[0]) if own else "celery_sagemaker.workers.app"
+    said = re.search(r"celery -A (\S+) worker", page.document.text)
+    own = [module_of(name) for name, text in page.files.items() if "install(" in text]
+    named = (said[1] if said else own[0]) if own else "celery_sagemaker.workers.app"
     options = ("--pool", "threads", "--concurrency", "4")
-    worker = Worker(environment, folder / "worker.log", module, options, folder)
+    worker = Worker(environment, folder / "worker.log", named, options, folder)
     worker.start()
     try:
         yield worker
@@ -110,6 +116,10 @@ def test_blocks(
     with worker_of(page, folder, environment) as worker:
         try:
             page.run()
+            for command in page.commands:
+                if command.startswith(OURS) and " up" not in command:
+                    words = shlex.split(command.removeprefix(OURS))
+                    subprocess.run([PROGRAM, *words], env=os.environ, check=True)
         finally:
             if worker is not None:
                 sys.stdout.write(worker.output)
