@@ -58,5 +58,7 @@ myst_enable_extensions = ["colon_fence"]
 
 html_theme = "furo"
 html_title = "celery-sagemaker"
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_copy_source = False
 html_show_sphinx = False
