@@ -16,7 +16,7 @@ PACKAGES := channels config local runtime tasks workers
 RUN := $(UV) run --locked --all-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-oldest demo lint types lock clean wheel bench
+.PHONY: help install test test-oldest docs demo lint types lock clean wheel bench
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,11 @@ test-oldest: $(filter .uv/bin/uv,$(UV)) ## Run the tests with the oldest version
 	$(UV) pip install --quiet --python .venv-oldest -r .venv-oldest/dev.txt
 	.venv-oldest/bin/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
+docs: export UV_PROJECT_ENVIRONMENT := .venv-docs
+docs: $(filter .uv/bin/uv,$(UV)) ## Build the documentation into build/docs; warnings are errors
+	$(UV) sync --quiet --locked --all-extras --no-default-groups --group docs
+	.venv-docs/bin/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
+
 demo: install ## Classify real images through workers, against an endpoint on this machine
 	$(RUN) celery-sagemaker demo
 
@@ -66,5 +71,5 @@ wheel: install ## Build the wheel into dist/
 	$(UV) build --quiet --wheel --out-dir dist
 
 clean: ## Remove what the other targets made
-	rm -rf .venv .venv-oldest .uv build dist *.egg-info .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-oldest .venv-docs .uv build dist *.egg-info .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find channels config local runtime tasks workers tests examples -name __pycache__ -prune -exec rm -rf {} +

@@ -2,7 +2,7 @@
 
 A Redis Stream is the truth, a pub/sub channel the live tail; one Lua script writes both. Readers
 get every record once and in order, whenever they come and however often they lose the connection,
-or an error that says why not. docs/channels.md describes the format.
+or an error that says why not. docs/reference/channels.md describes the format.
 """
 
 from .async_subscribing import asubscribe

@@ -17,8 +17,8 @@ def cancel(
     The wish is a key and a message: a producer that opens the stream later finds it, too.
 
     Returns:
-        The stream's state: `open`; `complete`, `error` or `cancelled` if there is nothing to
-        cancel; empty if nobody has opened it yet.
+        The state that the stream is in, `open`; `complete`, `error` or `cancelled` if there is
+        nothing to cancel; empty if nobody has opened it yet.
 
     Raises:
         ValueError: the stream's id is malformed.

@@ -57,7 +57,7 @@ class StreamFinished(ChannelError):
 
     Args:
         state: `complete`, `error` or `cancelled`.
-        outcome: what the terminal frame says (docs/channels.md).
+        outcome: what the terminal frame says (docs/reference/channels.md).
     """
 
     code = "stream_finished"
@@ -96,7 +96,7 @@ class StreamFailed(ChannelError):
     """The producer ended the stream with an error.
 
     Args:
-        code: the error's class, or `relay_overflow` (docs/channels.md).
+        code: the error's class, or `relay_overflow` (docs/reference/channels.md).
         message: the error's text.
         retryable: whether the same request may succeed when it is sent again.
     """

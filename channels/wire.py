@@ -1,7 +1,8 @@
 """The wire format, version 1: key names, frames, and several records in one entry.
 
 A log entry has the id `<attempt>-<seq>` and one field: its name is the frame's kind, its value the
-payload. A live message is `1 <id> <kind>`, a line feed, and the payload. docs/channels.md has both.
+payload. A live message is `1 <id> <kind>`, a line feed, and the payload.
+docs/reference/channels.md has both.
 """
 
 import json

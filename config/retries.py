@@ -1,7 +1,7 @@
 """Which errors are tried again, how often, and how long apart.
 
-The numbers stand on what the service does (docs/retries.md gives each its reason in full). An error
-that is not in the table is not tried again.
+The numbers stand on what the service does (docs/reference/retries.md gives each its reason in
+full). An error that is not in the table is not tried again.
 """
 
 import random

@@ -1,47 +1,49 @@
 """Every way in which an inference can fail, as one family.
 
-InferenceError
-├─ InvalidRequest                 refused here, nothing was sent
-│  ├─ UnsupportedMember
-│  └─ PayloadTooLarge
-├─ ServiceError                   the service answered
-│  ├─ ValidationError
-│  ├─ ModelError
-│  ├─ ModelNotReadyException
-│  ├─ InternalFailure
-│  ├─ ServiceUnavailable
-│  ├─ InternalDependencyException
-│  ├─ ThrottlingException
-│  ├─ AccessDeniedException
-│  ├─ ExpiredTokenException
-│  ├─ EndpointNotFound
-│  ├─ WrongEndpointKind
-│  ├─ RequestTooLarge
-│  └─ UnknownServiceError
-├─ StreamError                    a response stream broke after it began
-│  ├─ ModelStreamError
-│  ├─ InternalStreamFailure
-│  ├─ UnknownStreamError
-│  ├─ StreamTruncated
-│  ├─ StreamChecksumMismatch
-│  ├─ StreamMalformed
-│  ├─ RecordTooLarge
-│  ├─ StreamTimeout
-│  └─ StreamCancelled
-├─ TransportError                 no answer came
-│  ├─ ConnectTimeout
-│  ├─ EndpointUnreachable
-│  ├─ ReadTimeout
-│  └─ ConnectionLost
-├─ CredentialsUnavailable
-├─ ClientConfigurationError
-├─ AsyncError                     an asynchronous inference ended without an output
-│  ├─ AsyncInferenceFailed
-│  └─ AsyncDeadlinePassed
-└─ S3Error
-   ├─ S3AccessDenied
-   ├─ S3ObjectNotFound
-   └─ S3BucketNotFound
+::
+
+    InferenceError
+    ├─ InvalidRequest                 refused here, nothing was sent
+    │  ├─ UnsupportedMember
+    │  └─ PayloadTooLarge
+    ├─ ServiceError                   the service answered
+    │  ├─ ValidationError
+    │  ├─ ModelError
+    │  ├─ ModelNotReadyException
+    │  ├─ InternalFailure
+    │  ├─ ServiceUnavailable
+    │  ├─ InternalDependencyException
+    │  ├─ ThrottlingException
+    │  ├─ AccessDeniedException
+    │  ├─ ExpiredTokenException
+    │  ├─ EndpointNotFound
+    │  ├─ WrongEndpointKind
+    │  ├─ RequestTooLarge
+    │  └─ UnknownServiceError
+    ├─ StreamError                    a response stream broke after it began
+    │  ├─ ModelStreamError
+    │  ├─ InternalStreamFailure
+    │  ├─ UnknownStreamError
+    │  ├─ StreamTruncated
+    │  ├─ StreamChecksumMismatch
+    │  ├─ StreamMalformed
+    │  ├─ RecordTooLarge
+    │  ├─ StreamTimeout
+    │  └─ StreamCancelled
+    ├─ TransportError                 no answer came
+    │  ├─ ConnectTimeout
+    │  ├─ EndpointUnreachable
+    │  ├─ ReadTimeout
+    │  └─ ConnectionLost
+    ├─ CredentialsUnavailable
+    ├─ ClientConfigurationError
+    ├─ AsyncError                     an asynchronous inference ended without an output
+    │  ├─ AsyncInferenceFailed
+    │  └─ AsyncDeadlinePassed
+    └─ S3Error
+       ├─ S3AccessDenied
+       ├─ S3ObjectNotFound
+       └─ S3BucketNotFound
 
 An error is its class, a message and its members; `args` holds the latter two, so that pickle and
 Celery's JSON result backend rebuild it whole.

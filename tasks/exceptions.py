@@ -1,14 +1,18 @@
 """Ways in which a request ends that are Celery's or the ledger's doing, not SageMaker's.
 
-InferenceError
-└─ LedgerError
-   ├─ MalformedMessage
-   ├─ PoisonMessage
-   ├─ LostMessage
-   ├─ Revoked
-   ├─ Expired
-   ├─ StreamInterrupted
-   └─ UnknownJob
+::
+
+    InferenceError
+    └─ LedgerError
+       ├─ MalformedMessage
+       ├─ PoisonMessage
+       ├─ LostMessage
+       ├─ Revoked
+       ├─ Expired
+       ├─ StreamInterrupted
+       └─ UnknownJob
+
+The service's errors, and the network's, are in `celery_sagemaker.runtime.exceptions`.
 """
 
 from typing import ClassVar

@@ -61,15 +61,29 @@ def calls(stack: LocalStack, *ids: str) -> Counter[str]:
 
 
 class Worker:
-    """A worker process of the app in a module, in a process group of its own."""
+    """A worker process of the app in a module, in a process group of its own.
+
+    Args:
+        environment: what it has beside this process' own.
+        log: the file that it writes to.
+        module: where the app is.
+        options: of `celery worker`.
+        folder: where it runs, and where the module is looked for first.
+    """
 
     def __init__(
-        self, environment: Environment, log: Path, module: str, options: Sequence[str] = OPTIONS
+        self,
+        environment: Environment,
+        log: Path,
+        module: str,
+        options: Sequence[str] = OPTIONS,
+        folder: Path = Path(__file__).parent,
     ) -> None:
         self._environment = {**os.environ, **environment}
         self._log = log
         self._module = module
         self._options = options
+        self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, **environment: str) -> None:
@@ -82,7 +96,7 @@ class Worker:
             self._process = subprocess.Popen(
                 command,
                 env={**self._environment, **environment},
-                cwd=Path(__file__).parent,
+                cwd=self._folder,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

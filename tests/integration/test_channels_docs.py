@@ -1,4 +1,4 @@
-"""docs/channels.md shows what really is in Redis."""
+"""docs/reference/channels.md shows what really is in Redis."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from celery_sagemaker.channels import ChannelOptions, Publisher
 from celery_sagemaker.channels.wire import Keys, Kind
 from redis import Redis
 
-PAGE = (Path(__file__).parents[2] / "docs" / "channels.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "channels.md").read_text("utf-8")
 
 
 def test_the_example_is_what_a_publisher_writes(sagemaker_redis_url: str) -> None:

@@ -11,7 +11,7 @@ from celery_sagemaker.runtime import exceptions
 from hypothesis import given
 from hypothesis import strategies as st
 
-DOCS = Path(__file__).parents[2] / "docs" / "retries.md"
+DOCS = Path(__file__).parents[2] / "docs" / "reference" / "retries.md"
 ROW = re.compile(
     r"\| `(?P<code>[^`]+)`(?P<mark> †)? \| (?P<attempts>\d+) \| (?P<first>[\d.]+) "
     r"\| (?P<longest>[\d.]+) \| (?P<cost>\d+) \| (?P<reason>.+) \|"
@@ -37,7 +37,7 @@ def attempts(error: Failed, settings: Settings | None = None, *, repeatable: boo
 
 
 def test_the_documentation_has_the_same_table() -> None:
-    """docs/retries.md is what the code does, line by line and in its order."""
+    """docs/reference/retries.md is what the code does, line by line and in its order."""
     rows = [ROW.fullmatch(line) for line in DOCS.read_text().splitlines() if line[:3] == "| `"]
     documented = {
         row["code"].replace("\\|", "|"): retries.RetryPolicy(

@@ -1,4 +1,4 @@
-"""docs/local.md says what the code does."""
+"""The tables and figures of docs/howto/local.md are what the code does."""
 
 import re
 from pathlib import Path
@@ -10,18 +10,8 @@ from celery_sagemaker.local.calling import ASYNC_CALLS, CALLS
 from celery_sagemaker.local.calls import KEPT
 from celery_sagemaker.local.stack import LocalStack
 
-PAGE = Path(__file__).parents[2] / "docs/local.md"
+PAGE = Path(__file__).parents[2] / "docs/howto/local.md"
 TEXT = PAGE.read_text("utf-8")
-
-
-def test_the_example_is_a_behaviours_file(tmp_path: Path) -> None:
-    """It is read as it stands."""
-    (example,) = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
-    path = tmp_path / "endpoints.toml"
-    path.write_text(example)
-    read = behaviours.read(path)
-    assert list(read) == ["digits", "digits-async", "chat"]
-    assert read["digits"].errors["502"] == 0.001
 
 
 def rows(heading: str) -> set[str]:

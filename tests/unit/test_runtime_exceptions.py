@@ -149,7 +149,8 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
     """Every class of the module is drawn under its parent."""
     drawn: dict[str, str] = {}
     path: list[str] = []
-    for line in (exceptions.__doc__ or "").splitlines():
+    for shown in (exceptions.__doc__ or "").splitlines():
+        line = shown.removeprefix("    ")
         name = line.lstrip("│├└─ ").split("  ")[0]
         if name not in by_code:
             continue

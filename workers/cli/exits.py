@@ -12,7 +12,7 @@ class Exit(IntEnum):
     """What the process says to the shell."""
 
     OK = 0
-    #: The inference ended in an error; for `demo`: what docs/cli.md says.
+    #: The inference ended in an error; for `demo`: what docs/reference/cli.md says.
     FAILED = 1
     #: The command line, the settings or the request are wrong; nothing was sent.
     USAGE = 2
