@@ -86,6 +86,7 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
     typing = False
     #: An error of the inference is an outcome: Celery's log needs no traceback of it.
     throws = (InferenceError,)
+    Request = f"{__package__}.showing:LedgerRequest"
     #: What a model answered is for neither Celery's log nor its events.
     resultrepr_maxsize = 1
     accepts_delivered: ClassVar[bool] = True

@@ -142,7 +142,14 @@ class Gate:
 
     def state(self) -> LimitState:
         """Return how things stand."""
-        found = self._run("state")
+        return self.read(self._run("state"))
+
+    def ask(self, pipe: redis.client.Pipeline) -> None:
+        """Ask in a pipeline how things stand; `read` reads the answer."""
+        self._scripts["state"](keys=self.keys, args=[self._json], client=pipe)
+
+    def read(self, found: Sequence[Any]) -> LimitState:
+        """Read what the script says of how things stand."""
         limit, in_use, waiting, phase, retry_in, calls, failed, seconds = found
         maximum = self.settings.max_concurrency
         state = BreakerState(_text(phase))
