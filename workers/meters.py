@@ -35,6 +35,8 @@ OTHER = "other"
 #: Seconds that Redis has to answer: Prometheus itself waits 10.
 TIMEOUT = 3.0
 
+_Series = tuple[Counter, Histogram, Counter, Counter]
+
 
 class Meters:
     """What this process has done; an `observation.Observer`.
@@ -46,6 +48,7 @@ class Meters:
     def __init__(self, registry: CollectorRegistry) -> None:
         called = ("endpoint", "operation")
         self._known: set[str] = set()
+        self._series: dict[tuple[str, ...], _Series] = {}
         self._calls = Counter(
             "sagemaker_calls", "Calls of endpoints that have ended.", (*called, "outcome"),
             registry=registry,
@@ -71,11 +74,12 @@ class Meters:
 
     def called(self, call: Called) -> None:
         """Count a call."""
-        endpoint = self._named(call.endpoint)
-        self._calls.labels(endpoint, call.operation, call.outcome).inc()
-        self._seconds.labels(endpoint, call.operation).observe(call.seconds)
-        self._sent.labels(endpoint, call.operation).inc(call.sent)
-        self._received.labels(endpoint, call.operation).inc(call.received)
+        key = (self._named(call.endpoint), call.operation, call.outcome)
+        calls, seconds, sent, received = self._series.get(key) or self._make(*key)
+        calls.inc()
+        seconds.observe(call.seconds)
+        sent.inc(call.sent)
+        received.inc(call.received)
 
     def retried(self, endpoint: str, code: str) -> None:
         """Count a retry."""
@@ -84,6 +88,17 @@ class Meters:
     def ended(self, task: str, state: State, seconds: float) -> None:
         """Count a request that has ended."""
         self._requests.labels(task, state.value).observe(seconds)
+
+    def _make(self, *key: str) -> _Series:
+        """Find the series of a call; finding them by label costs more than counting."""
+        labels = key[:2]
+        made = self._series[key] = (
+            self._calls.labels(*key),
+            self._seconds.labels(*labels),
+            self._sent.labels(*labels),
+            self._received.labels(*labels),
+        )
+        return made
 
     def _named(self, endpoint: str) -> str:
         if endpoint not in self._known:
