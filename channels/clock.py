@@ -78,7 +78,7 @@ class Clock:
             timed.tick()
         except Exception:
             # The others' leases depend on this thread.
-            logger.exception("a publisher's tick failed")
+            logger.exception("publisher_tick_failed")
 
     def forget(self) -> None:
         """Start anew: threads did not survive a fork."""

@@ -67,7 +67,7 @@ class Hub:
             except Exception as error:  # noqa: BLE001 - a client that its owner closes raises all sorts
                 # Broken in use, it is made again at once; one that cannot be made has to wait.
                 level = logging.WARNING if self._broken and self._register else logging.INFO
-                logger.log(level, "the channels' pub/sub connection broke: %r", error)
+                logger.log(level, "pubsub_broken", extra={"error": repr(error)})
                 time.sleep(RECONNECT if self._broken else 0)
                 self._broken = True
 

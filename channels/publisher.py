@@ -269,4 +269,4 @@ class Publisher:
                 self._on_cancel()
             except Exception:
                 # The thread is everybody's.
-                logger.exception("on_cancel of stream %s failed", self.stream)
+                logger.exception("on_cancel_failed", extra={"stream": self.stream})

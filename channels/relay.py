@@ -176,7 +176,7 @@ class Relay:
         names = (keys.log, keys.meta, keys.lease, keys.ctl, keys.live)
         answer = self._server.call(name, names, *args)
         if self.away:
-            logger.warning("stream %s: Redis is back", self._keys.stream)
+            logger.warning("relay_resumed", extra={"stream": self._keys.stream})
         self.away = False
         return answer
 
@@ -195,12 +195,13 @@ class Relay:
 
     def _give_up(self, code: str, message: str) -> None:
         """End the stream for its readers; whoever calls has `_state`."""
-        logger.error("stream %s: %s: %s", self._keys.stream, code, message)
+        logger.error("relay_ended", extra={"stream": self._keys.stream, "code": code})
         self.outbox.give_up()
         payload = to_json({"code": code, "message": message, "retryable": False})
         self.terminal = Terminal(Kind.ERROR, payload)
 
     def _lost(self, error: Exception) -> None:
         if not self.away:
-            logger.warning("stream %s waits for Redis: %s", self._keys.stream, error)
+            extra = {"stream": self._keys.stream, "error": str(error)}
+            logger.warning("relay_waits", extra=extra)
         self.away, self.next_try = True, time.monotonic() + RETRY

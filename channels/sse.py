@@ -144,4 +144,4 @@ class EventStream(StreamingResponse):
         except TimeoutError:
             if not limit.expired():
                 raise
-            logger.info("a client took nothing for %s s and is let go", self._send_timeout)
+            logger.info("slow_client_let_go", extra={"seconds": self._send_timeout})

@@ -195,3 +195,19 @@ class BatchSettings(Section):
     """Seconds for which a job that has ended is remembered; seven days."""
     transport: Literal["fast", "boto3"] = "fast"
     """What chunks call endpoints with: asyncio, or boto3 in threads."""
+
+
+class LoggingSettings(Section):
+    """What the log lines of our own app look like."""
+
+    format: Literal["text", "json"] = "text"
+    """`text` for people, `json` for machines: one object a line."""
+
+
+class MetricsSettings(Section):
+    """The endpoint of a worker from which Prometheus reads."""
+
+    port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    """Port of the endpoint; none by default. Usual is 9464; 0 takes any that is free."""
+    host: str = "0.0.0.0"  # noqa: S104 - Prometheus is another machine
+    """Address at which the worker listens; by default all of the machine's."""

@@ -24,6 +24,8 @@ from .sections import (
     Count,
     LedgerSettings,
     LimitSettings,
+    LoggingSettings,
+    MetricsSettings,
     PollingSettings,
     StreamSettings,
     TimeoutSettings,
@@ -87,6 +89,8 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     """The limits of every endpoint, each by itself."""
     batch: BatchSettings = BatchSettings()
+    logging: LoggingSettings = LoggingSettings()
+    metrics: MetricsSettings = MetricsSettings()
     endpoints: dict[str, EndpointSettings] = {}
     """What to know about single endpoints, by name in lower case."""
     retries: RetryOverrides = {}
@@ -223,6 +227,8 @@ def _known() -> dict[str, list[str]]:
         "budget": BudgetSettings,
         "limits": LimitSettings,
         "batch": BatchSettings,
+        "logging": LoggingSettings,
+        "metrics": MetricsSettings,
         "endpoints": EndpointSettings,
         "retries": RetryOverride,
     }

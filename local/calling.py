@@ -24,7 +24,7 @@ CALLS = 1_000
 #: let five wait.
 ASYNC_CALLS = 8
 
-LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -152,5 +152,5 @@ class _Work:
         except Exception as error:
             if not self._abandoned:
                 # A function that raises is a container whose server answers 500.
-                LOG.exception("The container of %s failed", endpoint)
+                logger.exception("container_failed", extra={"endpoint": endpoint})
             raise model_error(endpoint, 500, repr(error)) from error

@@ -11,7 +11,7 @@ from .calling import ASYNC_CALLS, Call, Caller
 from .faults import Fate
 from .refusals import Refusal, injected
 
-LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,8 @@ class Inferences:
             await self._end(inference)
         except Exception:
             # Nobody waits for this task: an S3 that cannot be reached is told in the log.
-            LOG.exception("The inference for %s has no answer", inference.locations.output)
+            extra = {"location": inference.locations.output}
+            logger.exception("inference_unanswered", extra=extra)
 
     async def _end(self, inference: Inference) -> None:
         fate, behaviour = inference.fate, inference.behaviour

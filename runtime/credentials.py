@@ -76,4 +76,4 @@ class LoopCredentials:
     def _finished(self, renewal: asyncio.Task[None]) -> None:
         self._renewal = None
         if not renewal.cancelled() and (error := renewal.exception()) is not None:
-            logger.warning("AWS credentials could not be renewed: %s", error)
+            logger.warning("credentials_not_renewed", extra={"error": str(error)})

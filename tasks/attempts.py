@@ -28,17 +28,33 @@ _RANDOM = random.Random()
 
 
 class HandBack(Exception):
-    """The next attempt is `seconds` away: too long to hold a slot."""
+    """The next attempt is `seconds` away: too long to hold a slot.
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(seconds)
+    Args:
+        seconds: until then.
+        why: an error's code, or what does not admit the call now.
+    """
+
+    def __init__(self, seconds: float, why: str) -> None:
+        super().__init__(seconds, why)
         self.seconds = seconds
+        self.why = why
 
 
 class PolicyFor(Protocol):
     """Gives an error its policy."""
 
     def __call__(self, error: InferenceError) -> RetryPolicy: ...  # noqa: D102
+
+
+class Told(Protocol):
+    """Told of each retry: the error's code, calls that failed with it, seconds of waiting."""
+
+    def __call__(self, code: str, calls: int, wait: float) -> None: ...  # noqa: D102
+
+
+def _untold(code: str, calls: int, wait: float) -> None:
+    """Nobody is told."""
 
 
 class Attempts:
@@ -50,6 +66,7 @@ class Attempts:
         hold_limit: the longest wait, in seconds, that is slept here.
         counted: failed calls of earlier runs, by error code.
         owed: cost of a retry that the budget refused; to be paid before the next call.
+        told: hears of each retry.
     """
 
     def __init__(
@@ -60,11 +77,14 @@ class Attempts:
         hold_limit: float,
         counted: Mapping[str, int],
         owed: int = 0,
+        told: Told = _untold,
     ) -> None:
         self._policy_for = policy_for
         self._spend = spend
         self._hold_limit = hold_limit
+        self._told = told
         self._wait = 0.0
+        self._code = ""
         self.counted = Counter(counted)
         self.owed = owed
 
@@ -89,6 +109,7 @@ class Attempts:
         if not isinstance(error, InferenceError):
             return False
         policy = self._policy_for(error)
+        self._code = error.code
         self.counted[error.code] += 1
         if self.counted[error.code] >= policy.attempts:
             return False
@@ -97,7 +118,9 @@ class Attempts:
                 raise self._postponed() from error
             return False
         after = getattr(error, "retry_after", None)
-        self._wait = wait_seconds(policy, self.counted[error.code], _RANDOM, retry_after=after)
+        calls = self.counted[error.code]
+        self._wait = wait_seconds(policy, calls, _RANDOM, retry_after=after)
+        self._told(error.code, calls, self._wait)
         return True
 
     def _pay(self, cost: int) -> bool:
@@ -111,9 +134,9 @@ class Attempts:
 
     def _postponed(self) -> HandBack:
         """Spread what waits for the budget, so that it does not come back all at once."""
-        return HandBack(_RANDOM.uniform(REFUSED_WAIT / 2, REFUSED_WAIT))
+        return HandBack(_RANDOM.uniform(REFUSED_WAIT / 2, REFUSED_WAIT), REFUSED)
 
     def _hold(self, seconds: float) -> None:
         if seconds > self._hold_limit:
-            raise HandBack(seconds)
+            raise HandBack(seconds, self._code)
         time.sleep(seconds)

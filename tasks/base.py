@@ -21,8 +21,8 @@ from kombu.utils.json import dumps
 from ..config import retries
 from ..runtime import exceptions
 from ..runtime.exceptions import InferenceError, InvalidRequest
-from . import messages, publications
-from .attempts import Attempts, HandBack, PolicyFor
+from . import messages, observation, publications
+from .attempts import Attempts, HandBack, PolicyFor, Told
 from .deployment import Deployment, deployment
 from .exceptions import MalformedMessage, PoisonMessage
 from .ledger import Run, State
@@ -65,9 +65,14 @@ ENDS = {
 class HandedBack(Ignore):
     """The request goes on in `seconds`, in another run; this one has nothing more to do."""
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(seconds)
+    def __init__(self, seconds: float, why: str) -> None:
+        super().__init__(seconds, why)
         self.seconds = seconds
+        self.why = why
+
+
+class Submitted(Ignore):
+    """An asynchronous endpoint has the request; its answer is another run's."""
 
 
 class LedgerTask(celery.Task):  # type: ignore[type-arg]
@@ -79,6 +84,11 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
     reject_on_worker_lost = True
     track_started = False
     typing = False
+    #: An error of the inference is an outcome: Celery's log needs no traceback of it.
+    throws = (InferenceError,)
+    Request = f"{__package__}.showing:LedgerRequest"
+    #: What a model answered is for neither Celery's log nor its events.
+    resultrepr_maxsize = 1
     accepts_delivered: ClassVar[bool] = True
     """Whether a message without a row opens one, as `app.send_task` by name needs."""
 
@@ -134,6 +144,7 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
         args, kwargs = self._composed(args or (), kwargs or {}, id_, options)
         app = self.app
         options = publications.as_moments(options, app.now())
+        options = {**publications.reprs(messages.endpoint_of(kwargs)), **options}
         publish = super().apply_async
         call: dict[str, Any] = {
             "args": args, "kwargs": kwargs, "task_id": id_, "producer": producer,
@@ -178,6 +189,7 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
             endpoint=messages.endpoint_of(kwargs),
             delay=publications.seconds_until(options.get("eta"), app.now()),
         )
+        observation.accepted(id_, self.name, messages.endpoint_of(kwargs))
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
         """Take the request's row for this run, or drop a message that has nothing to do."""
@@ -194,6 +206,7 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
             logger.info("message_dropped", extra={"id": task_id, "task": name, "why": run})
             raise Ignore
         setattr(self.request, _RUN, run)
+        observation.begun(run, name)
 
     def _accept_delivered(self, task_id: str, args: Any, kwargs: Any) -> None:
         signature = self.signature_from_request(args=args, kwargs=kwargs)
@@ -271,17 +284,27 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
             hold_limit=float("inf") if run is None else settings.hold_limit,
             counted={} if run is None else run.attempts,
             owed=0 if run is None else run.owed,
+            told=self._teller(endpoint, settings.hold_limit),
         )
         try:
             answer = attempts.call(lambda: self._limited(function, resource(endpoint, component)))
         except HandBack as later:
-            raise self._handed_back(run, later.seconds, attempts) from later
+            raise self._handed_back(run, endpoint, later, attempts) from later
         finally:
             if run is not None and attempts.counted != run.attempts:
                 ledger.note(run, attempts=dumps(attempts.counted))
         if run is not None and attempts.counted:
             ledger.spend(endpoint, -settings.budget.refund, size)
         return answer
+
+    def _teller(self, endpoint: str, hold_limit: float) -> Told:
+        id_ = self.request.id
+
+        def told(code: str, calls: int, wait: float) -> None:
+            held = wait if wait <= hold_limit else None
+            observation.retried(endpoint, code, id_=id_, calls=calls, wait=held)
+
+        return told
 
     def _policy_for(self, endpoint: str) -> PolicyFor:
         settings, repeatable = self.deployment.settings, self.repeatable
@@ -293,16 +316,18 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
 
     def _refused(self, refusal: Admission) -> None:
         if self.ledger_run is not None:
-            raise HandBack(refusal.wait)
+            raise HandBack(refusal.wait, str(refusal.reason))
         time.sleep(refusal.wait)  # called directly or eagerly: no worker slot is held
 
-    def _handed_back(self, run: Run | None, seconds: float, attempts: Attempts) -> HandedBack:
+    def _handed_back(
+        self, run: Run | None, endpoint: str, later: HandBack, attempts: Attempts
+    ) -> HandedBack:
         if run is None:
             raise AssertionError("Without a row every wait is held.")
-        self.deployment.ledger.park(
-            run, seconds, attempts=dumps(attempts.counted), owed=attempts.owed or "", intent=""
-        )
-        return HandedBack(seconds)
+        counted, owed = dumps(attempts.counted), attempts.owed or ""
+        self.deployment.ledger.park(run, later.seconds, attempts=counted, owed=owed, intent="")
+        observation.handed_back(run.id, endpoint, later.why, later.seconds)
+        return HandedBack(later.seconds, later.why)
 
     @property
     def repeatable(self) -> bool:
@@ -325,5 +350,8 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
 
     def _finish(self, state: State, reason: Mapping[str, Any] | None) -> None:
         run = self.ledger_run
-        if run is not None:
-            self.deployment.ledger.finish(run, state, reason)
+        if run is None or not self.deployment.ledger.finish(run, state, reason):
+            return
+        task, code = observation.task_of(self.name), None if reason is None else reason["code"]
+        seconds = max(0.0, time.time() - float(run.row["accepted_at"]))
+        observation.ended(run.id, task, state, code, seconds)

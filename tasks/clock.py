@@ -56,10 +56,10 @@ class Clock:
         Raises:
             redis.RedisError, kombu.exceptions.OperationalError: Redis or the broker is away.
         """
-        ledger, ticked = self.parts.ledger, Ticked(leading=self._lead())
+        ticked = Ticked(leading=self._lead())
         if ticked.leading:
             ticked = Ticked(
-                leading=True, taken_back=len(ledger.reap()), sent=self._resend(), looks=self._look()
+                leading=True, taken_back=self._take_back(), sent=self._resend(), looks=self._look()
             )
         schedule.tick(self._app, leading=ticked.leading)
         return ticked
@@ -85,6 +85,12 @@ class Clock:
         if self._holder() != owner.encode():
             return False
         return bool(client.pexpire(self._key, millis))
+
+    def _take_back(self) -> int:
+        taken = self.parts.ledger.reap()
+        for id_ in taken:
+            logger.warning("run_taken_back", extra={"id": id_})
+        return len(taken)
 
     def _resend(self) -> int:
         ledger, sent = self.parts.ledger, 0

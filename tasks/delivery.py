@@ -1,6 +1,7 @@
 """Sending what the ledger keeps, and ending from outside what no run will end."""
 
 import json
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from celery.app.task import Context
 from kombu.utils.json import loads
 
 from ..runtime.exceptions import InferenceError
-from . import streams
+from . import observation, streams
 from .deployment import deployment, this_app
 from .exceptions import Revoked
 from .ledger import State
@@ -49,6 +50,8 @@ def close(app: Celery, id_: str, state: State, error: InferenceError) -> bool:
     status = parts.ledger.status(id_)
     if status is None or not parts.ledger.close(id_, state, error.to_json()):
         return False
+    seconds = max(0.0, time.time() - status.accepted_at)
+    observation.ended(id_, observation.task_of(status.task), state, error.code, seconds)
     if status.task == streams.TASK:
         if state == State.REVOKED:
             streams.cancel(parts, id_)

@@ -7,7 +7,7 @@ from celery import shared_task
 
 from ..config import Settings
 from ..runtime.requests import InvokeEndpointRequest
-from . import messages, staging
+from . import messages, observation, staging
 from .base import LedgerTask, inference_id
 from .messages import Message
 from .staging import Upload
@@ -40,7 +40,11 @@ class InvokeTask(LedgerTask):
 
     def _call(self, message: Message[InvokeEndpointRequest]) -> dict[str, Any]:
         parts = self.deployment
-        return parts.transport.invoke(staging.whole(message, parts)).to_json()
+        request = staging.whole(message, parts)
+        with observation.Call(request) as call:
+            response = parts.transport.invoke(request)
+            call.received = len(response.body)
+        return response.to_json()
 
 
 def realtime_defaults(settings: Settings, task_id: str) -> Callable[[str], dict[str, Any]]:

@@ -17,8 +17,8 @@ from ..runtime.exceptions import InferenceError
 from ..runtime.requests import InvokeEndpointAsyncRequest
 from ..runtime.responses import InvokeEndpointAsyncResponse
 from ..runtime.s3 import S3Location
-from . import messages, outputs, staging
-from .base import LedgerTask, inference_id
+from . import messages, observation, outputs, staging
+from .base import LedgerTask, Submitted, inference_id
 from .collect import collect, fetch
 from .ledger import Pending, Run
 from .messages import Message
@@ -69,29 +69,32 @@ class InvokeAsyncTask(LedgerTask):
         """
         request, run = message.request, self.ledger_run
         if run is None:
-            answer = self.deployment.transport.invoke_async(request)
-            return self._wait(request, answer)
+            return self._wait(request, self._call(request))
         if "output_location" in run.row:
             raise self._defer(run, request, _noted(run))
         if "intent" in run.row and self._await_unanswered(run, request):
-            raise Ignore
+            raise Submitted
         if not self.deployment.ledger.note(run, intent=1):
             raise Ignore
         raise self._defer(run, request, self._answer(run, request))
 
     def _answer(self, run: Run, request: InvokeEndpointAsyncRequest) -> InvokeEndpointAsyncResponse:
-        transport, ledger = self.deployment.transport, self.deployment.ledger
+        ledger = self.deployment.ledger
         try:
-            answer = self.attempt(lambda: transport.invoke_async(request), request.endpoint_name)
+            answer = self.attempt(lambda: self._call(request), request.endpoint_name)
         except InferenceError as error:
             if error.may_have_run and self._await_unanswered(run, request):
-                raise Ignore from error
+                raise Submitted from error
             raise
         failure = answer.failure_location or ""
         located = {"output_location": answer.output_location, "failure_location": failure}
         if not ledger.note(run, **located):
             raise Ignore
         return answer
+
+    def _call(self, request: InvokeEndpointAsyncRequest) -> InvokeEndpointAsyncResponse:
+        with observation.Call(request):
+            return self.deployment.transport.invoke_async(request)
 
     def _defer(
         self, run: Run, request: InvokeEndpointAsyncRequest, answer: InvokeEndpointAsyncResponse
@@ -109,23 +112,24 @@ class InvokeAsyncTask(LedgerTask):
         self._learn_root(request, answer.output_location)
         # Only an unanswered call may have to be made again: this one's payload is done with.
         self._submitted(run, request, answer.output_location, signature="{}")
-        return Ignore()
+        return Submitted()
 
     def _submitted(
         self, run: Run, request: InvokeEndpointAsyncRequest, location: str, **fields: object
     ) -> None:
         ledger, polling = self.deployment.ledger, self.deployment.settings.polling
-        usual = ledger.duration(request.endpoint_name)
+        usual, deadline = ledger.duration(request.endpoint_name), self._deadline(request)
         ledger.submit(
             run,
             prefix=outputs.parent(location),
             first_look=outputs.next_look(usual, polling.min_interval, polling.max_interval),
-            deadline=self._deadline(request),
+            deadline=deadline,
             output_location=location,
             inference_id=request.inference_id or inference_id(run.id),
             collecting=self._collecting(),
             **fields,
         )
+        observation.submitted(run.id, request.endpoint_name, deadline)
 
     def _collecting(self) -> str:
         signature = self.signature_from_request(args=(), kwargs={})

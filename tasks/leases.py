@@ -45,5 +45,6 @@ class Lease:
             try:
                 self._ledger.renew(self._owner, self._ledger.now())
             except redis.RedisError as error:
-                logger.warning("lease_not_renewed", extra={"owner": self._owner, "error": error})
+                extra = {"owner": self._owner, "error": str(error)}
+                logger.warning("lease_not_renewed", extra=extra)
             pause.wait(self._ledger.lease / 3)

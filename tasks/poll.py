@@ -15,7 +15,7 @@ from celery import Celery, shared_task
 
 from ..runtime.exceptions import InferenceError, S3AccessDenied
 from ..runtime.s3 import S3Location
-from . import outputs
+from . import observation, outputs
 from .collect import collect
 from .delivery import send
 from .deployment import Deployment, deployment
@@ -55,12 +55,18 @@ def look(app: Celery, parts: Deployment, prefix: str) -> None:
         logger.warning("outputs_not_looked_at", extra={"prefix": prefix, "error": str(error)})
         present = {}
     answers = [(p, _kind(p, present, now)) for p in pending]
-    _hand_over(app, parts, [(p, kind) for p, kind in answers if kind])
+    _hand_over(app, parts, [(p, kind) for p, kind in answers if kind], now)
     for awaited, kind in answers:
         if not kind and awaited.unanswered_until and awaited.unanswered_until < now:
-            parts.ledger.reopen(awaited.id)
+            _reopen(parts, awaited)
     _learn(parts, pending, present)
     parts.ledger.look_again(prefix, now + _interval(parts, pending))
+
+
+def _reopen(parts: Deployment, awaited: Pending) -> None:
+    if parts.ledger.reopen(awaited.id):
+        extra = {"id": awaited.id, "endpoint": awaited.endpoint}
+        logger.warning("unanswered_call_repeated", extra=extra)
 
 
 def find(parts: Deployment, pending: list[Pending]) -> dict[str, float]:
@@ -112,7 +118,7 @@ def _head(parts: Deployment, parent: str, wanted: Iterable[str]) -> dict[str, fl
 def _say_hidden(parent: str, error: S3AccessDenied) -> None:
     if parent not in _hidden:
         _hidden.add(parent)
-        logger.error("outputs_hidden: %s", error, extra={"location": parent})
+        logger.error("outputs_hidden", extra={"location": parent, "error": str(error)})
 
 
 def _kind(awaited: Pending, present: Iterable[str], now: float) -> str | None:
@@ -120,7 +126,9 @@ def _kind(awaited: Pending, present: Iterable[str], now: float) -> str | None:
     return kind or ("deadline" if awaited.deadline < now else None)
 
 
-def _hand_over(app: Celery, parts: Deployment, answers: list[tuple[Pending, str]]) -> None:
+def _hand_over(
+    app: Celery, parts: Deployment, answers: list[tuple[Pending, str]], now: float
+) -> None:
     if not answers:
         return
     name = collect.name
@@ -128,6 +136,8 @@ def _hand_over(app: Celery, parts: Deployment, answers: list[tuple[Pending, str]
         for awaited, kind in answers:
             signature = parts.ledger.ready(awaited.id, task=name, kind=kind)
             if signature is not None:
+                waited = now - awaited.submitted_at
+                observation.answered(awaited.id, awaited.endpoint, kind, waited)
                 send(app, signature, producer)
 
 

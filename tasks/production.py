@@ -11,7 +11,7 @@ from ..runtime.exceptions import InferenceError, ModelStreamError, StreamCancell
 from ..runtime.framing import framing_for
 from ..runtime.requests import InvokeEndpointWithResponseStreamRequest
 from ..runtime.responses import StreamOutput
-from . import staging, streams
+from . import observation, staging, streams
 from .deployment import Deployment
 from .exceptions import StreamInterrupted
 from .messages import Message
@@ -86,7 +86,16 @@ class Production:
         """
         self.suspend(0.0)
         deadlines = self._options.deadlines(self._parts.settings.streams)
-        stream = self._parts.transport.stream(staging.whole(self._message, self._parts), deadlines)
+        request = staging.whole(self._message, self._parts)
+        with observation.Call(request) as call:
+            stream = self._parts.transport.stream(request, deadlines)
+            try:
+                return self._given(stream)
+            finally:
+                call.received = stream.summary.size
+
+    def _given(self, stream: "ResponseStream") -> dict[str, Any]:
+        """Give a response to the readers, unless they have the end of one."""
         try:
             self._publisher = streams.open_(self._parts, self._id, on_cancel=stream.cancel)
         except StreamFinished as finished:

@@ -19,6 +19,11 @@ def signature(task: str, args: Any, kwargs: Any, id_: str, options: Mapping[str,
     )
 
 
+def reprs(endpoint: str) -> dict[str, str]:
+    """Return what Celery's log, events and Flower show as a task's arguments: no payload."""
+    return {"argsrepr": "()", "kwargsrepr": repr({"endpoint": endpoint} if endpoint else {})}
+
+
 def lane_of(app: celery.Celery, task: str, options: Mapping[str, Any]) -> str:
     """Return the queue and priority in which a publication waits, in order."""
     given = {k: v for k, v in options.items() if k in {"queue", "exchange", "routing_key"} and v}

@@ -50,6 +50,9 @@ def create_app(settings: Settings | None = None) -> Celery:
     configure(app, settings)
     _add_steps(app)
     _be_default(app)
+    from . import logs  # noqa: PLC0415 - the signals of a worker
+
+    logs.connect(settings.logging.format)
     return app
 
 
@@ -65,10 +68,11 @@ def _add_settings(sender: Celery, **_: object) -> None:
 
 def _add_steps(app: Celery) -> None:
     from . import refusals  # noqa: PLC0415 - the signals of a worker
-    from .ticker import Ticker  # noqa: PLC0415 - and its steps
+    from .metrics import Metrics  # noqa: PLC0415 - and its steps
+    from .ticker import Ticker  # noqa: PLC0415
     from .visibility import VisibilityHeartbeat  # noqa: PLC0415
 
     worker: set[type[Step]] = app.steps["worker"]
-    worker.add(Ticker)
+    worker.update({Metrics, Ticker})
     app.steps["consumer"].add(VisibilityHeartbeat)
     refusals.connect()

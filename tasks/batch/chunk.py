@@ -88,7 +88,8 @@ def run_chunk(parts: Deployment, given: Given) -> dict[str, Any]:
     try:
         return _run(parts, run)
     except InferenceError as error:
-        logger.warning("chunk_failed: %s", error, extra={"job": given.job, "chunk": given.chunk})
+        extra = {"job": given.job, "chunk": given.chunk, "code": error.code}
+        logger.warning("chunk_failed", extra=extra)
         if run.setbacks + 1 >= SETBACKS:
             registry.stop(given.job, "failed", error.to_json())
         registry.give_back(given, 2.0 ** min(run.setbacks, CARE))
@@ -220,6 +221,7 @@ def plan_of(parts: Deployment, run: Run, spec: Spec) -> Plan:
         return spec.request(invocation.body, invocation.content_type, f"{run.job}-{first}")
 
     return Plan(
+        endpoint=spec.endpoint,
         request=request,
         policy=lambda error: retries.policy_for(
             error, settings, spec.endpoint, repeatable=spec.repeatable

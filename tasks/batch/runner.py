@@ -10,6 +10,7 @@ from typing import Any
 
 from ...config.retries import wait_seconds
 from ...runtime.exceptions import InferenceError
+from .. import observation
 from ..limits import outcome_of
 from .permits import Answers, Permits
 from .records.packing import Invocation, bisect, split_answer
@@ -216,7 +217,10 @@ class Runner:
             self._fail(call, call.refused)
             return
         try:
-            response = await self._transport.invoke(self._plan.request(call.invocation))
+            request = self._plan.request(call.invocation)
+            with observation.Call(request) as made:
+                response = await self._transport.invoke(request)
+                made.received = len(response.body)
             answers = split_answer(call.invocation, response.body, response.content_type)
         except InferenceError as error:
             self._failed(call, error)
@@ -246,16 +250,20 @@ class Runner:
         if call.counted[error.code] < policy.attempts:
             after = getattr(error, "retry_after", None)
             wait = wait_seconds(policy, call.counted[error.code], _RANDOM, retry_after=after)
-            self._since.retried[error.code] += 1
+            self._retried(error)
             self._work.again(call, now + wait)
         elif error.code in FATAL:
             self.fatal = error
             self._work.again(call, now)
         elif len(call.invocation.records) > 1 and error.code in DIVISIBLE:
-            self._since.retried[error.code] += 1
+            self._retried(error)
             self._work.split(bisect(call.invocation), now)
         else:
             self._fail(call, error)
+
+    def _retried(self, error: InferenceError) -> None:
+        self._since.retried[error.code] += 1
+        observation.retried(self._plan.endpoint, error.code)
 
     def _fail(self, call: Call, error: InferenceError) -> None:
         for record in call.invocation.records:

@@ -75,6 +75,8 @@ class Transport(Protocol):
 class Plan:
     """How a run goes about its chunk."""
 
+    endpoint: str
+    """That is called."""
     request: Callable[[Invocation], InvokeEndpointRequest]
     policy: Callable[[InferenceError], RetryPolicy]
     filters: Filters | None

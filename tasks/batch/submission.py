@@ -11,6 +11,7 @@ from ...runtime.exceptions import AsyncError, InferenceError
 from ...runtime.requests import InvokeEndpointAsyncRequest
 from ...runtime.responses import InvokeEndpointAsyncResponse
 from ...runtime.s3 import S3Location, S3Store
+from .. import observation
 from .awaited import Awaited, below
 from .calls import AsyncTransport
 from .records.packing import Invocation
@@ -101,7 +102,8 @@ class Submitter(Runner):
             return
         try:
             request = await self._submission.request(call.invocation)
-            answer = await self._calls.invoke_async(request)
+            with observation.Call(request):
+                answer = await self._calls.invoke_async(request)
             self._await(call, answer)
         except InferenceError as error:
             self._failed(call, error)

@@ -6,6 +6,7 @@ over it move together: on a Redis Cluster the ledger lives in one slot.
 """
 
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from typing import Any, cast
@@ -13,6 +14,8 @@ from typing import Any, cast
 import redis
 
 from .rows import FINAL, Pending, Run, State, Status
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["FINAL", "Ledger", "Pending", "Run", "State", "Status"]
 
@@ -132,12 +135,18 @@ class Ledger:
 
     def finish(self, run: Run, state: State, reason: Mapping[str, Any] | None = None) -> bool:
         """Move a run's row to its final state. False: it has one, or the run is not ours now."""
-        args = (run.owner, run.number, state, _json(reason), self.retention)
-        return bool(self._call("finish", run.id, *args))
+        return self._end(run.id, run.owner, run.number, state, reason)
 
     def close(self, id_: str, state: State, reason: Mapping[str, Any] | None = None) -> bool:
         """End a request from outside a run, unless it ended or its outcome is being delivered."""
-        return bool(self._call("finish", id_, "", 0, state, _json(reason), self.retention))
+        return self._end(id_, "", 0, state, reason)
+
+    def _end(
+        self, id_: str, owner: str, number: int, state: State, reason: Mapping[str, Any] | None
+    ) -> bool:
+        code = "" if reason is None else reason.get("code", "")
+        args = (owner, number, state, _json(reason), self.retention, code)
+        return bool(self._call("finish", id_, *args))
 
     def resend(self, id_: str, *, queue_empty: bool) -> tuple[str, str]:
         """Decide for a due row. Returns SEND, LOST or WAIT, and the signature."""
@@ -241,6 +250,8 @@ class Ledger:
             pipe.lpush(self.key("dead"), json.dumps(entry, default=repr))
             pipe.ltrim(self.key("dead"), 0, DEAD_LETTERS - 1)
             pipe.execute()
+        extra = {name: entry[name] for name in ("id", "task", "code") if name in entry}
+        logger.error("dead_letter", extra=extra)
 
     def dead_letters(self, count: int = 100) -> list[dict[str, Any]]:
         """Return the newest entries of the dead-letter list."""

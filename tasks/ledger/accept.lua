@@ -12,4 +12,5 @@ redis.call('HSET', row, 'id', id, 'state', 'ACCEPTED', 'task', ARGV[3], 'signatu
   'sends', 1, 'deaths', 0, 'run', 0)
 redis.call('ZADD', base .. 'due', now + ARGV[7], id)
 redis.call('HINCRBY', base .. 'counts', 'ACCEPTED', 1)
+redis.call('HINCRBY', base .. 'tally', ARGV[3] .. '|ACCEPTED|', 1)
 return {1, 'ACCEPTED'}

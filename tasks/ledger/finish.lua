@@ -1,10 +1,11 @@
 -- Move a row to its one final state.
 -- KEYS  1 row
--- ARGV  1 base of all keys, 2 id, 3 owner, 4 run, 5 final state, 6 reason (JSON or empty), 7 seconds to keep the row
+-- ARGV  1 base of all keys, 2 id, 3 owner, 4 run, 5 final state, 6 reason (JSON or empty), 7 seconds to keep the row,
+--       8 code of the reason or empty
 --       With an empty owner any row may be ended that has neither a final state nor an outcome to deliver.
 -- Returns 1, or 0 when the row had ended or is not the caller's.
 local row, base, id, owner = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
-local fields = redis.call('HMGET', row, 'state', 'owner', 'run', 'prefix', 'outcome')
+local fields = redis.call('HMGET', row, 'state', 'owner', 'run', 'prefix', 'outcome', 'task')
 local state = fields[1]
 if not state or state == 'SUCCEEDED' or state == 'FAILED' or state == 'REVOKED' or state == 'EXPIRED' then return 0 end
 if owner == '' then
@@ -18,5 +19,6 @@ if fields[2] then redis.call('SREM', base .. 'running:' .. fields[2], id) end
 if fields[4] then redis.call('ZREM', base .. 'pending:' .. fields[4], id) end
 redis.call('ZREM', base .. 'due', id)
 redis.call('HINCRBY', base .. 'counts', ARGV[5], 1)
+redis.call('HINCRBY', base .. 'tally', fields[6] .. '|' .. ARGV[5] .. '|' .. ARGV[8], 1)
 redis.call('EXPIRE', row, ARGV[7])
 return 1

@@ -7,7 +7,7 @@ one with limits costs two round trips a call, or two for a whole block of calls.
 import random
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import redis
@@ -117,6 +117,19 @@ class Limits:
     def state(self, name: str) -> LimitState:
         """Return how an endpoint's limits stand."""
         return self._gate(name).state()
+
+    def states(self, names: Sequence[str], client: redis.Redis) -> list[LimitState]:
+        """Return how the limits of several endpoints stand, in one round trip of `client`."""
+        gates = [self._gate(name) for name in names]
+        with client.pipeline(transaction=False) as pipe:
+            for gate in gates:
+                gate.ask(pipe)
+            return [gate.read(found) for gate, found in zip(gates, pipe.execute(), strict=True)]
+
+    def names(self) -> list[str]:
+        """Return what the settings limit by its name, and what this process has called of it."""
+        settings, known = self._settings, {name.lower() for name in list(self._gates)}
+        return sorted(n for n in known | set(settings.endpoints) if settings.limits_of(n).limiting)
 
     def _gate(self, name: str) -> Gate:
         gate = self._gates.get(name)

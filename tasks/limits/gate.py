@@ -1,6 +1,7 @@
 """The way to one endpoint's limits in Redis: four scripts over three keys."""
 
 import json
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +15,8 @@ from ...config.sections import LimitSettings
 from . import aimd, semaphore
 from .breaker import BreakerState
 from .outcomes import Tally
+
+logger = logging.getLogger(__name__)
 
 #: Seconds an endpoint's state is kept that nobody calls. Afterwards it starts anew: by then it may
 #: have been scaled, mended or replaced.
@@ -117,8 +120,20 @@ class Gate:
     ) -> tuple[int, int]:
         """Report outcomes and keep so many permits; returns permits asked back, and epoch."""
         counts = (tally.calls, tally.grow, tally.cut, tally.up, tally.down)
-        asked_back, epoch = self._run("report", block, kept, epoch, *counts, seconds)
+        answer = self._run("report", block, kept, epoch, *counts, seconds)
+        asked_back, epoch, moved, lowered = answer
+        self._tell(_text(moved), int(lowered))
         return int(asked_back), int(epoch)
+
+    def _tell(self, moved: str, lowered: int) -> None:
+        """Log what this report has changed for the whole fleet; nobody else's has."""
+        if moved == BreakerState.OPEN:
+            extra = {"endpoint": self.name, "seconds": self.settings.breaker_cooldown}
+            logger.warning("breaker_opened", extra=extra)
+        elif moved == BreakerState.CLOSED:
+            logger.warning("breaker_closed", extra={"endpoint": self.name})
+        if lowered:
+            logger.info("limit_lowered", extra={"endpoint": self.name, "limit": lowered})
 
     def renew(self, held: Sequence[tuple[str, int]]) -> set[str]:
         """Renew the leases of blocks; returns those that have lapsed."""
@@ -127,7 +142,14 @@ class Gate:
 
     def state(self) -> LimitState:
         """Return how things stand."""
-        found = self._run("state")
+        return self.read(self._run("state"))
+
+    def ask(self, pipe: redis.client.Pipeline) -> None:
+        """Ask in a pipeline how things stand; `read` reads the answer."""
+        self._scripts["state"](keys=self.keys, args=[self._json], client=pipe)
+
+    def read(self, found: Sequence[Any]) -> LimitState:
+        """Read what the script says of how things stand."""
         limit, in_use, waiting, phase, retry_in, calls, failed, seconds = found
         maximum = self.settings.max_concurrency
         state = BreakerState(_text(phase))

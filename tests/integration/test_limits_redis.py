@@ -1,5 +1,6 @@
 """The scripts against a real Redis, and against their models."""
 
+import logging
 import math
 import threading
 import time
@@ -522,3 +523,26 @@ def test_single_calls_pass_beside_a_job(client: redis.Redis, prefix: str) -> Non
     assert ours.admit("churn", 1000).permits == 5
     assert ours.admit("churn", 1000).permits == 2
     assert ours.admit("churn")
+
+
+def test_what_changes_for_the_fleet_is_said_once(
+    client: redis.Redis, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The process whose report opens or closes the breaker, or lowers the limit, and no other."""
+    caplog.set_level(logging.INFO)
+    clock = Clock(client)
+    configured = LimitSettings(max_concurrency=8, breaker=True, breaker_calls=4, breaker_probes=1)
+    ready = scripts(client, clock.lua)
+    one, two = (Gate(ready, prefix, "churn", configured, 1e6) for _ in range(2))
+    _, _, _, epoch = one.admit("a", "a", 4)
+    two.admit("b", "b", 4)
+    one.report("a", 0, epoch, Tally(4, cut=4, down=4), 0.0)
+    two.report("b", 0, epoch, Tally(4, down=4), 0.0)
+    assert [record.message for record in caplog.records] == ["breaker_opened", "limit_lowered"]
+    assert vars(caplog.records[0])["endpoint"] == "churn"
+    assert vars(caplog.records[1])["limit"] < 8
+    caplog.clear()
+    clock.advance(configured.breaker_cooldown + 1)
+    granted, _, _, epoch = two.admit("c", "c", 4)
+    two.report("c", 0, epoch, Tally(granted, grow=granted, up=granted), 0.0)
+    assert [record.message for record in caplog.records] == ["breaker_closed"]

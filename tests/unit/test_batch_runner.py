@@ -101,6 +101,7 @@ def run(endpoint: Endpoint, kept: Kept, items: Iterable[Invocation], **plan: Any
     """Run a chunk to the run's end."""
     count = plan.pop("count", None) or sum(len(item.records) for item in items)
     made = Plan(
+        endpoint="echo",
         request=lambda i: InvokeEndpointRequest(endpoint_name="churn", body=i.body),
         policy=plan.pop("policy", policy),
         filters=None,

@@ -134,4 +134,5 @@ def test_an_unreachable_s3_is_told_in_the_log(caplog: pytest.LogCaptureFixture) 
         await inferences.join()
 
     asyncio.run(run())
-    assert LOCATIONS.output in caplog.text
+    (record,) = caplog.records
+    assert (record.message, vars(record)["location"]) == ("inference_unanswered", LOCATIONS.output)

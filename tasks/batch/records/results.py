@@ -131,7 +131,7 @@ def remove_strays(store: S3Store, output: S3Location, parts: Iterable[Part]) -> 
         ]
         store.delete(output / stray for stray in strays)
     except S3AccessDenied as error:
-        logger.warning("Objects of killed runs may be left under %s: %s", output, error)
+        logger.warning("strays_left", extra={"location": str(output), "error": str(error)})
         return 0
     return len(strays)
 

@@ -5,6 +5,7 @@ ledger's hash tag, because giving out a slot looks at all jobs at once.
 """
 
 import json
+import logging
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ import redis
 
 from ..states import JobState, JobStatus, RequestCounts
 from . import rows
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["Given", "Registry", "Report", "Run"]
 
@@ -197,7 +200,11 @@ class Registry:
         retention: int,
     ) -> bool:
         text = json.dumps(list(errors)) if errors else ""
-        return bool(self._call("finish", job, before, planner, state, text, retention))
+        if not self._call("finish", job, before, planner, state, text, retention):
+            return False
+        level = logging.WARNING if state is JobState.FAILED else logging.INFO
+        logger.log(level, "job_ended", extra={"job": job, "state": state.value})
+        return True
 
     def forget(self, job: str) -> bool:
         """Remove a job that has ended. False: it has not, or is not there."""

@@ -10,6 +10,7 @@ end
 redis.call('HSET', job, 'id', id, 'state', 'validating', 'created_at', now, 'token', ARGV[3])
 for i = 5, #ARGV, 2 do redis.call('HSET', job, ARGV[i], ARGV[i + 1]) end
 redis.call('ZADD', base .. 'jobs', now, id)
+redis.call('ZADD', base .. 'live', now, id)
 if tonumber(ARGV[4]) > 0 then
   redis.call('HSET', job, 'expires_at', now + ARGV[4])
   redis.call('ZADD', base .. 'expiring', now + ARGV[4], id)

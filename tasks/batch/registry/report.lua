@@ -8,6 +8,8 @@ if last == gen and gen ~= '0' then return {1, tonumber(current)} end
 if current ~= gen then return {0, 0} end
 redis.call('HINCRBY', job, 'succeeded', ARGV[6])
 redis.call('HINCRBY', job, 'failed', ARGV[7])
+redis.call('HINCRBY', base .. 'records', 'succeeded', ARGV[6])
+redis.call('HINCRBY', base .. 'records', 'failed', ARGV[7])
 if ARGV[10] ~= '' then redis.call('RPUSH', job .. ':parts', ARGV[10]) end
 for i = 11, #ARGV, 2 do redis.call('HINCRBY', job .. ':codes', ARGV[i], ARGV[i + 1]) end
 redis.call('HDEL', job .. ':setbacks', chunk)
