@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from . import addresses, errors, sources
 from .endpoints import EndpointSettings, RetryOverride, RetryOverrides
+from .schedules import BeatSettings, Schedules, ScheduleSettings
 from .sections import (
     BatchSettings,
     BudgetSettings,
@@ -87,6 +88,9 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     """The limits of every endpoint, each by itself."""
     batch: BatchSettings = BatchSettings()
+    beat: BeatSettings = BeatSettings()
+    schedules: Schedules = {}
+    """What runs again and again, by name; beat puts it into Redis when it starts."""
     endpoints: dict[str, EndpointSettings] = {}
     """What to know about single endpoints, by name in lower case."""
     retries: RetryOverrides = {}
@@ -223,6 +227,8 @@ def _known() -> dict[str, list[str]]:
         "budget": BudgetSettings,
         "limits": LimitSettings,
         "batch": BatchSettings,
+        "beat": BeatSettings,
+        "schedules": ScheduleSettings,
         "endpoints": EndpointSettings,
         "retries": RetryOverride,
     }
