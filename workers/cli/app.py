@@ -2,7 +2,18 @@
 
 import typer
 
-from . import batch, configuration, demo, invoking, limits, state, streaming, up, worker
+from . import (
+    batch,
+    configuration,
+    demo,
+    invoking,
+    limits,
+    schedule,
+    state,
+    streaming,
+    up,
+    worker,
+)
 
 app = typer.Typer(
     name="celery-sagemaker",
@@ -22,3 +33,4 @@ app.command("status")(state.status)
 app.command("limits")(limits.limits)
 app.command("config")(configuration.config)
 app.add_typer(batch.app, name="batch")
+app.add_typer(schedule.app, name="schedule")
