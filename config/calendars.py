@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from math import ceil
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from celery.exceptions import ImproperlyConfigured
@@ -42,7 +42,7 @@ class Calendar:
         given = [n for n in ("cron", "every", "solar") if getattr(self, n) is not None]
         if len(given) != 1:
             named = " and ".join(given) or "none of them is given"
-            raise ValueError(f"exactly one of cron, every and solar is needed, not {named}")
+            raise ValueError(f"cron: exactly one of cron, every and solar is needed, not {named}")
         # What can be asked can be kept.
         self.after(datetime.now(UTC).timestamp())
 
@@ -95,7 +95,7 @@ class Calendar:
                 day_of_month=day_of_month, month_of_year=month_of_year,
                 nowfun=lambda: datetime.now(self.zone),
             )  # fmt: skip
-            made.tz = self.zone
+            made.tz = self.zone  # type: ignore[misc,assignment] # a cached property
             made.remaining_delta(datetime.now(self.zone))
         except (ValueError, ParseException, RuntimeError) as error:
             raise ValueError(f"cron: {self.cron!r}: {error}") from error
@@ -106,12 +106,14 @@ class Calendar:
         if self.latitude is None or self.longitude is None:
             raise ValueError("solar: needs latitude and longitude, in degrees")
         try:
-            made = solar(self.solar, self.latitude, self.longitude, nowfun=lambda: start)
+            made = solar(
+                cast("Any", self.solar), self.latitude, self.longitude, nowfun=lambda: start
+            )
         except (ImportError, ImproperlyConfigured) as error:
             raise ValueError("solar: needs ephem: pip install 'celery[solar]'") from error
         except ValueError as error:
             raise ValueError(f"solar: {error}") from error
-        made.tz = UTC
+        made.tz = UTC  # type: ignore[misc,assignment]
         return made.remaining_estimate(start)
 
 

@@ -1,12 +1,12 @@
 """What runs again and again: one schedule, as the settings file and `schedules.add` have it."""
 
+import json
 from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from .addresses import is_redis
 from .calendars import Calendar, zone_of
 from .sections import Section, WholeSeconds
 from .templates import check
@@ -21,6 +21,11 @@ TAKES = {
     "stream": [{"payload"}],
     "batch": [{"input", "output"}],
 }
+
+#: Arguments that a schedule gives by itself.
+OURS = frozenset(
+    {"app", "client_token", "endpoint", "input", "input_location", "output", "payload"}
+)
 
 #: Lock's life in looks: a beat that is late by less keeps it.
 LOCK_LOOKS = 5
@@ -91,6 +96,15 @@ class ScheduleSettings(Section):
             raise ValueError("is s3://bucket/key: a worker has no files of yours")
         return location
 
+    @field_validator("payload", "prewarm_payload", "options")
+    @classmethod
+    def _json(cls, value: Any) -> Any:
+        try:
+            json.dumps(value)
+        except TypeError as error:
+            raise ValueError(f"is not JSON: {error}") from None
+        return value
+
     @model_validator(mode="after")
     def _consistent(self) -> "ScheduleSettings":
         self._check_calendar()
@@ -114,6 +128,8 @@ class ScheduleSettings(Section):
         if given not in TAKES[self.run]:
             wanted = " or ".join(" and ".join(sorted(names)) for names in TAKES[self.run])
             raise ValueError(f"run: {self.run} takes {wanted}")
+        if reserved := sorted(OURS & self.options.keys()):
+            raise ValueError(f"options: {', '.join(reserved)} is not to be given here")
         if (self.prewarm is None) is not (self.prewarm_payload is None):
             raise ValueError("prewarm: goes with prewarm_payload")
 
@@ -151,8 +167,9 @@ def beat_settings(url: str, prefix: str, interval: int) -> dict[str, Any]:
         prefix: of the deployment's keys.
         interval: seconds between two looks at most.
     """
-    if not is_redis(url):
-        raise ValueError("RedBeat needs Redis.")
+    from redis.backoff import ExponentialBackoff  # noqa: PLC0415 - for beat only
+    from redis.retry import Retry  # noqa: PLC0415
+
     return {
         "beat_scheduler": "celery_sagemaker.workers.beat:Scheduler",
         "beat_max_loop_interval": interval,
@@ -161,7 +178,11 @@ def beat_settings(url: str, prefix: str, interval: int) -> dict[str, Any]:
         "redbeat_key_prefix": f"{{{prefix}}}:beat:",
         "redbeat_lock_timeout": interval * LOCK_LOOKS,
         # Explicit: RedBeat would take the broker's, which are kombu's own.
-        "redbeat_redis_options": {"socket_timeout": 10.0, "socket_connect_timeout": 5.0},
+        "redbeat_redis_options": {
+            "socket_timeout": 10.0,
+            "socket_connect_timeout": 5.0,
+            "retry": Retry(ExponentialBackoff(cap=1.0, base=0.05), 5),
+        },
     }
 
 

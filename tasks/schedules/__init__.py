@@ -4,6 +4,21 @@ Beat (celery-redbeat) finds what is due; `sagemaker.schedule` starts it, under i
 from the schedule and its due time, so that nothing is started twice.
 """
 
+from .api import add, get, list_all, pause, remove, resume, run_now, runs
+from .task import schedule
 from .values import Run, RunState, Schedule
 
-__all__ = ["Run", "RunState", "Schedule"]
+__all__ = [
+    "Run",
+    "RunState",
+    "Schedule",
+    "add",
+    "get",
+    "list_all",
+    "pause",
+    "remove",
+    "resume",
+    "run_now",
+    "runs",
+    "schedule",
+]

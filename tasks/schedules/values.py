@@ -53,6 +53,10 @@ class Run:
     """Why it has not succeeded: code, message, members."""
     missed: int = 0
     """Due times before it that were missed; of a MISSED run, itself included."""
+    waited: bool = False
+    """Whether it had to wait for the run before it."""
+    replaces: Mapping[str, Any] | None = None
+    """The run whose place it took: id, kind, target."""
 
     @property
     def seconds(self) -> float | None:
@@ -80,6 +84,8 @@ class Run:
             target=row.get("target"),
             reason=row.get("reason"),
             missed=int(row.get("missed", 0)),
+            waited=bool(row.get("waited")),
+            replaces=row.get("replaces"),
         )
 
 

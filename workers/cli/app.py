@@ -4,6 +4,7 @@ import typer
 
 from . import (
     batch,
+    beat,
     configuration,
     demo,
     invoking,
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.command("up")(up.up)
 app.command("demo")(demo.demo)
 app.command("worker")(worker.worker)
+app.command("beat")(beat.beat)
 app.command("invoke")(invoking.invoke)
 app.command("invoke-async")(invoking.invoke_async)
 app.command("stream")(streaming.stream)
