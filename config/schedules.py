@@ -14,6 +14,9 @@ from .templates import check
 #: A schedule's name: part of keys, of a channel's id and of a client token.
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 
+#: RedBeat with our schedules, as `celery beat -S` takes it.
+SCHEDULER = "celery_sagemaker.workers.beat:Scheduler"
+
 #: What each kind of run takes; one of the sets.
 TAKES = {
     "invoke": [{"payload"}],
@@ -171,7 +174,6 @@ def beat_settings(url: str, prefix: str, interval: int) -> dict[str, Any]:
     from redis.retry import Retry  # noqa: PLC0415
 
     return {
-        "beat_scheduler": "celery_sagemaker.workers.beat:Scheduler",
         "beat_max_loop_interval": interval,
         "redbeat_redis_url": url,
         # In the slot of the ledger, so that one script changes a schedule and its entry.

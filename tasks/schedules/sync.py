@@ -7,6 +7,7 @@ from celery import Celery
 from ..deployment import deployment
 from ..exceptions import InvalidSchedule
 from . import api
+from .reading import to_text
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,9 @@ def synchronise(app: Celery) -> None:
     wanted = parts.settings.schedules
     for name, settings in wanted.items():
         try:
-            api.check_endpoint(parts, settings.endpoint)
+            known = parts.schedules.record(name)
+            if known is None or known.settings != to_text(settings):
+                api.check_endpoint(parts, settings.endpoint)
             verdict = api.put(app, name, settings, source="file", change=True)
         except InvalidSchedule as error:
             logger.error("schedule_refused: %s: %s", name, error, extra={"schedule": name})  # noqa: TRY400 - no traceback

@@ -99,11 +99,14 @@ class ScheduleTask(LedgerTask):
         replaced = run.replaces or {}
         if replaced.get("target"):
             starting.stop(self.app, replaced["kind"], replaced["target"])
-        target = starting.start(self.app, timing.settings, run.id, run.due)
-        if not self.deployment.schedules.note(name, run.id, target):
-            starting.stop(self.app, run.kind, target)
-            return
-        ending.say(self.deployment, name, dataclasses.replace(run, target=target))
+        target, kind = (
+            starting.start(self.app, timing.settings, run.id, run.due),
+            timing.settings.run,
+        )
+        if self.deployment.schedules.note(name, run.id, target, kind):
+            ending.say(self.deployment, name, dataclasses.replace(run, target=target, kind=kind))
+        else:
+            starting.stop(self.app, kind, target)
 
     def _later(self, error: Exception) -> Exception:
         run = self.ledger_run

@@ -8,9 +8,6 @@ from .exits import one_line_errors
 from .reach import require_redis
 from .target import celery_app
 
-#: RedBeat with our schedules.
-SCHEDULER = "celery_sagemaker.workers.beat:Scheduler"
-
 
 def beat(
     *,
@@ -25,4 +22,6 @@ def beat(
 
 def arguments(*, loglevel: str = "info") -> list[str]:
     """The arguments of `celery ... beat`, its own name first."""
+    from ...config.schedules import SCHEDULER  # noqa: PLC0415 - `--help` needs none of it
+
     return ["beat", f"--loglevel={loglevel}", f"--scheduler={SCHEDULER}"]

@@ -150,9 +150,9 @@ class Registry:
         verdict, text, replaced = self._call("begin", name, _json(run), overlap, int(late))
         return Begun(_text(verdict), _run(text), _run(replaced))
 
-    def note(self, name: str, run: str, target: str) -> bool:
+    def note(self, name: str, run: str, target: str, kind: str) -> bool:
         """Note what a run has started. False: it is not going on any more."""
-        return bool(self._call("note", name, run, target))
+        return bool(self._call("note", name, run, target, kind))
 
     def finish(
         self, name: str, run: str, state: RunState, reason: Mapping[str, Any] | None = None
