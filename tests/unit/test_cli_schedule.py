@@ -1,8 +1,8 @@
 """`celery-sagemaker schedule`: from options to settings, and from runs to lines."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +74,12 @@ class Api:
 
 
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+def api(monkeypatch: pytest.MonkeyPatch) -> Api:
     """The command line without a Redis: what is behind it is noted."""
     made = Api()
     monkeypatch.setattr(reaching, "require_redis", lambda urls: None)
     for name in ("add", "get", "pause"):
-        monkeypatch.setattr(schedules, name, getattr(made, name), raising=False)
+        monkeypatch.setattr(schedules, name, getattr(made, name))
     return made
 
 
@@ -113,7 +113,7 @@ def test_options_are_the_settings_of_the_file(api: Api) -> None:
         jitter=60,
         misfire="skip",
         misfire_grace=30,
-        until="2040-01-01",
+        until=datetime(2040, 1, 1),  # noqa: DTZ001 - as it was typed: in the schedule's zone
         prewarm=300,
         prewarm_payload={"warm": 1},
         enabled=False,
