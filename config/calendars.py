@@ -126,4 +126,4 @@ def zone_of(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
-        raise ValueError(f"timezone: unknown time zone {name!r}") from error
+        raise ValueError(f"unknown time zone {name!r}") from error
