@@ -7,6 +7,7 @@ from . import (
     beat,
     configuration,
     demo,
+    iam,
     invoking,
     limits,
     schedule,
@@ -33,6 +34,7 @@ app.command("stream")(streaming.stream)
 app.command("subscribe")(streaming.subscribe)
 app.command("status")(state.status)
 app.command("limits")(limits.limits)
+app.command("iam-policy")(iam.iam_policy)
 app.command("config")(configuration.config)
 app.add_typer(batch.app, name="batch")
 app.add_typer(schedule.app, name="schedule")
