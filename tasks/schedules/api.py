@@ -195,7 +195,7 @@ def run_now(name: str, app: Celery | None = None) -> str:
 
 
 def runs(name: str, count: int = 20, app: Celery | None = None) -> list[Run]:
-    """Return a schedule's newest runs, newest first; the newest 200 are kept.
+    """Return the runs that were due last, newest first; the newest 200 are kept.
 
     Raises:
         NoSuchSchedule: there is none of this name.

@@ -260,7 +260,7 @@ def test_a_waiting_run_is_started_by_the_clock(app: Celery, parts: Deployment) -
     schedules.add("often", every=60, endpoint="echo", payload="x", overlap="queue")
     now = parts.schedules.now()
     deliver(app, "often", now, "r1")
-    deliver(app, "often", now, "r2")
+    deliver(app, "often", now + 1, "r2")
     first = schedules.runs("often")[-1]
     finish(parts, first.target or "")
     parts.schedules.finish("often", "r1", RunState.SUCCEEDED)  # and the clock dies here
@@ -268,7 +268,7 @@ def test_a_waiting_run_is_started_by_the_clock(app: Celery, parts: Deployment) -
     ending.tick(app)
     ending.tick(app)
     assert parts.ledger.counts()["ACCEPTED"] == accepted + 1
-    deliver(app, "often", now, "r2")
+    deliver(app, "often", now + 1, "r2")
     assert states() == ["SUCCEEDED", "RUNNING"]
     assert schedules.get("often").waiting is None
 
@@ -278,7 +278,7 @@ def test_a_replaced_run_is_revoked(app: Celery, parts: Deployment) -> None:
     schedules.add("often", every=60, endpoint="echo", payload="x", overlap="replace")
     now = parts.schedules.now()
     deliver(app, "often", now, "r1")
-    deliver(app, "often", now, "r2")
+    deliver(app, "often", now + 1, "r2")
     target = schedules.runs("often")[-1].target
     status = parts.ledger.status(target or "")
     assert status is not None
@@ -292,7 +292,7 @@ def test_what_was_revoked_before_it_began_ends_its_run(app: Celery, parts: Deplo
     schedules.add("often", every=60, endpoint="echo", payload="x", overlap="queue")
     now = parts.schedules.now()
     deliver(app, "often", now, "r1")
-    deliver(app, "often", now, "r2")
+    deliver(app, "often", now + 1, "r2")
     parts.schedules.finish("often", "r1", RunState.SUCCEEDED)
     ending.tick(app)
     (starter,) = [
@@ -353,7 +353,12 @@ def test_beat_keeps_what_it_could_not_send(
 def test_missed_runs_by_policy(app: Celery, parts: Deployment) -> None:
     """Beat was away for ten due times: the newest is sent, or one run says how many there were."""
     now = parts.schedules.now()
-    settings: dict[str, Any] = {"every": 3_600, "endpoint": "echo", "payload": "x", "misfire_grace": 1}
+    settings: dict[str, Any] = {
+        "every": 3_600,
+        "endpoint": "echo",
+        "payload": "x",
+        "misfire_grace": 1,
+    }
     for misfire in ("once", "skip"):
         schedules.add(misfire, misfire=misfire, **settings)
         behind(parts, misfire, now // 3_600 * 3_600 - 36_000)

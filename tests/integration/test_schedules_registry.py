@@ -153,8 +153,9 @@ def test_a_pause_outlives_a_change(registry: Registry) -> None:
 
 def test_a_late_run_is_missed(registry: Registry) -> None:
     """It is counted, and not the last run."""
-    begin(registry, "a", late=True)
+    begin(registry, "a", late=True, missed=2)
     assert states(registry) == {"a": RunState.MISSED}
+    assert registry.runs(NAME, 1)[0].missed == 3
     assert (record(registry).missed, record(registry).last) == (1, None)
 
 
@@ -216,9 +217,9 @@ def test_what_is_not_announced_is_known(registry: Registry) -> None:
 
 def test_runs_are_kept_up_to_a_number(registry: Registry) -> None:
     """The newest 200, and whatever is still going on."""
-    begin(registry, "going")
+    begin(registry, "going", due=0)
     for number in range(250):
-        begin(registry, f"run-{number}")
+        begin(registry, f"run-{number}", due=number)
     found = registry.runs(NAME, 1_000)
     assert (len(found), found[0].id, found[-1].id) == (201, "run-249", "going")
     assert registry.client.hlen(registry.key(NAME, "runs")) == 201

@@ -194,7 +194,7 @@ class Registry:
         return _run(cast("bytes | None", self.client.hget(self.key(name, "runs"), id_)))
 
     def runs(self, name: str, count: int) -> list[Run]:
-        """Return the newest runs, newest first."""
+        """Return the runs that were due last, newest first."""
         found = self.client.zrevrange(self.key(name, "order"), 0, count - 1)
         ids = [_text(id_) for id_ in cast("list[bytes]", found)]
         kept = self.client.hmget(self.key(name, "runs"), ids) if ids else []

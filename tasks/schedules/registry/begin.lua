@@ -14,6 +14,7 @@ if found[2] and run.trigger == 'schedule' then
   drop(run, 'SKIPPED', 'Paused', 'The schedule was paused.')
 elseif ARGV[5] == '1' then
   drop(run, 'MISSED', 'Missed', 'Nothing was started: it was noticed too late.')
+  run.missed = run.missed + 1
   redis.call('HINCRBY', schedule, 'missed', 1)
 elseif not other then
   start(run)

@@ -1,7 +1,7 @@
 -- Put before each of the other scripts: what they have in common.
 -- KEYS  1 schedule (HASH settings, source, version, paused, last_due, last_prewarm, running, waiting, last, missed)
 -- ARGV  1 base of all keys, 2 schedule's name
--- Further keys: `:runs` (HASH id to JSON) and `:order` (ZSET of ids by time) of the schedule; of all: `schedules`
+-- Further keys: `:runs` (HASH id to JSON) and `:order` (ZSET of ids by due time) of the schedule; of all: `schedules`
 -- (SET of names), `schedules:going` (HASH name to running run), `schedules:unsaid` (SET of "name id": runs whose
 -- state has not been announced), and RedBeat's index `beat::schedule` (ZSET of entries by the time they are due).
 local schedule, base, name = KEYS[1], ARGV[1], ARGV[2]
@@ -32,7 +32,7 @@ end
 local function save(run)
   local text = cjson.encode(run)
   redis.call('HSET', runs, run.id, text)
-  redis.call('ZADD', order, 'NX', run.noted, run.id)
+  redis.call('ZADD', order, run.due, run.id)
   redis.call('SADD', base .. 'schedules:unsaid', name .. ' ' .. run.id)
   trim()
   return text
