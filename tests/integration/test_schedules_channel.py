@@ -8,6 +8,8 @@ import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from http import HTTPStatus
+from http.client import HTTPResponse
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,18 @@ from typing import Any
 import pytest
 import redis
 from celery_sagemaker.channels import Part, StreamNotFound, subscribe
+from celery_sagemaker.channels.tokens import StreamTokens
 from celery_sagemaker.config import Settings
 from celery_sagemaker.tasks import streams
 from celery_sagemaker.tasks.deployment import Deployment
 from celery_sagemaker.tasks.schedules import Run, RunState, channel
 from channels_harness import own_redis
+from web_harness import Web
 
 CLI = (sys.executable, "-c", "from celery_sagemaker.workers.cli import main; main()")
+
+#: Signs tokens of readers.
+KEY = "test" * 8
 
 #: A web process: follows a schedule and prints what its page would show.
 FOLLOWER = """
@@ -162,6 +169,42 @@ def test_the_command_line_prints_a_line_for_each(
         "2027-01-15T08:00:02+00:00  SKIPPED    run run2",
     ]
     assert done.stderr.splitlines()[-1] == "the schedule was removed"
+
+
+def test_a_browser_follows_and_comes_back(
+    parts: Deployment, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Server-sent events behind a token for this schedule; the last id resumes, the end is 204."""
+    monkeypatch.setenv("CELERY_SAGEMAKER_STREAMS__TOKEN_KEYS", KEY)
+    token = StreamTokens(KEY).sign("schedule:nightly")
+    for made in (run(1), ended(1)):
+        channel.announce(parts, "nightly", made)
+    query = f"/streams/schedule:nightly?token={token}"
+    web = Web(tmp_path, "--factory", "celery_sagemaker.workers.sse:create_app")
+    web.start()
+    try:
+        with web.request("GET", query) as answer:
+            first = event_of(answer)
+        channel.close(parts, "nightly")
+        with web.request("GET", query, Last_Event_ID=first["id"]) as answer:
+            second, last = event_of(answer), event_of(answer)
+        with web.request("GET", query, Last_Event_ID=last["id"]) as answer:
+            assert answer.status == HTTPStatus.NO_CONTENT
+        with web.request("GET", query.replace("nightly", "hourly")) as answer:
+            assert answer.status == HTTPStatus.NOT_FOUND
+    finally:
+        web.kill()
+    texts = [json.loads(event["data"])["text"] for event in (first, second)]
+    assert [json.loads(text)["state"] for text in texts] == ["RUNNING", "SUCCEEDED"]
+    assert (last["event"], json.loads(last["data"])["result"]) == ("end", "removed")
+
+
+def event_of(answer: HTTPResponse) -> dict[str, str]:
+    """The next event: its lines by name."""
+    while True:
+        lines = list(iter(lambda: answer.readline().decode().rstrip("\n"), ""))
+        if lines and not lines[0].startswith(":"):
+            return dict(line.split(": ", 1) for line in lines)
 
 
 def test_a_schedule_can_come_again(parts: Deployment) -> None:
