@@ -22,6 +22,7 @@ from .exceptions import (
     StreamNotFound,
     UnknownVersion,
 )
+from .feed import Feed, FeedOptions
 from .options import ChannelOptions
 from .publisher import Publisher
 from .subscribing import subscribe
@@ -35,6 +36,8 @@ __all__ = [
     "Defaults",
     "End",
     "Event",
+    "Feed",
+    "FeedOptions",
     "Part",
     "ProducerLost",
     "Publisher",

@@ -18,7 +18,7 @@ from .exceptions import (
     StreamNotFound,
 )
 from .options import ChannelOptions
-from .wire import TERMINAL, TEXT, Frame, Kind, Look
+from .wire import TERMINAL, TEXT, Frame, Kind, Look, Meta
 
 #: Where every stream begins.
 FIRST = Cursor(1, 0)
@@ -53,6 +53,7 @@ class Reader:
         self._options = options
         self._to_text = to_text
         self._framing: str | None = None
+        self._feed = False
         self._seen = False
         self._silent = False
         self._began = self._heard = now
@@ -94,6 +95,7 @@ class Reader:
         self.wants_look = found.more
         before, events = self.cursor, list[Event]()
         self._framing = found.meta.framing or self._framing
+        self._feed = found.meta.feed
         for frame in found.frames:
             if not self._follows(frame):
                 self._fail(StreamGap(f"{frame.cursor} comes after {self.cursor}", self.cursor))
@@ -115,6 +117,9 @@ class Reader:
     def _follows(self, frame: Frame) -> bool:
         """Whether nothing is missing between the cursor and a frame of the log."""
         at, seq = frame.cursor, frame.cursor.seq
+        if self._feed and self.cursor == EARLIEST:
+            # What was trimmed is no loss to who has never been there.
+            return True
         if at.attempt > self.cursor.attempt:
             return frame.kind == Kind.OPEN and seq == 0
         first = seq - len(frame.records()) + 1 if frame.kind == Kind.BATCH else seq
@@ -171,6 +176,8 @@ class Reader:
             self.done = True
         elif meta.ended or self.cursor.attempt > meta.attempt:
             self._fail(StreamGap(f"what came after {self.cursor} is gone", self.cursor))
+        elif meta.feed:
+            self._judge_feed(meta)
         else:
             self._seen = True
             self._judge_lease(now, alive=found.alive)
@@ -180,6 +187,12 @@ class Reader:
             self._fail(StreamGap("the stream has disappeared from Redis", self.cursor))
         elif self.cursor > EARLIEST or now >= self._began + self._options.wait:
             self._fail(StreamNotFound("no such stream", self.cursor))
+
+    def _judge_feed(self, meta: Meta) -> None:
+        """A feed has no producer that could be lost, but a Redis that may have lost its end."""
+        self._seen = True
+        if self.cursor > meta.end:
+            self._fail(StreamGap(f"what came before {self.cursor} is gone", self.cursor))
 
     def _judge_lease(self, now: float, *, alive: bool) -> None:
         if alive:

@@ -63,11 +63,13 @@ class Keys:
     """String and channel: a wish to cancel."""
     live: str = field(init=False)
     """Channel: what is being published."""
+    seen: str = field(init=False)
+    """Sorted set, of a feed: the keys of its newest records."""
 
     def __post_init__(self) -> None:
         if not STREAM.fullmatch(self.stream):
             raise ValueError(f"stream id {self.stream[:140]!r} is not {STREAM.pattern}")
-        for name in ("log", "meta", "lease", "ctl", "live"):
+        for name in ("log", "meta", "lease", "ctl", "live", "seen"):
             object.__setattr__(self, name, f"{self.prefix}:{{{self.stream}}}:{name}")
 
 
@@ -169,17 +171,19 @@ class Meta:
     framing: str | None = None
     """None: the producer does not know yet."""
     end: Cursor = EARLIEST
-    """The terminal frame's id."""
+    """The terminal frame's id; of a feed, the newest entry's."""
+    feed: bool = False
+    """Whether it is a feed: without a lease, and trimmed."""
 
     #: In the order of the constructor.
-    FIELDS: ClassVar = ("state", "attempt", "framing", "end")
+    FIELDS: ClassVar = ("state", "attempt", "framing", "end", "feed")
 
     @classmethod
     def read(cls, values: Sequence[bytes | None]) -> Self:
         """Read the hash's `FIELDS`, as HMGET gives them."""
-        state, attempt, framing, end = ((value or b"").decode() for value in values)
+        state, attempt, framing, end, feed = ((value or b"").decode() for value in values)
         where = Cursor.parse(end) if end else EARLIEST
-        return cls(state, int(attempt or 0), framing or None, where)
+        return cls(state, int(attempt or 0), framing or None, where, bool(feed))
 
     @property
     def ended(self) -> bool:

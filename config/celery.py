@@ -14,6 +14,7 @@ from celery.app.defaults import NAMESPACES, flatten
 
 from . import addresses
 from .queues import INVOKE, add_queues, add_routes, queues, task_routes
+from .schedules import SCHEDULER
 from .settings import Settings
 
 #: What every task of ours sets on itself, so that it holds in any app.
@@ -44,6 +45,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "task_routes": task_routes(),
         # Celery's own tasks (chord_unlock, backend_cleanup) have to be where a worker listens.
         "task_default_queue": INVOKE,
+        "beat_scheduler": SCHEDULER,
     }
     return _installed(wanted)
 

@@ -12,7 +12,8 @@ INVOKE = "sagemaker.invoke"
 ASYNC = "sagemaker.async"
 #: Response streams: seconds to minutes each, all of which hold a slot.
 STREAM = "sagemaker.stream"
-#: Looks at S3 for pending outputs; apart, so that a full INVOKE queue delays no deadline.
+#: Looks at S3 for pending outputs, and starts of what is scheduled; apart, so that a full INVOKE
+#: queue delays neither.
 POLL = "sagemaker.poll"
 #: Parts of batch jobs: up to half a minute each; no more at once than workers have slots for.
 BATCH = "sagemaker.batch"
@@ -26,6 +27,7 @@ TASKS: Mapping[str, str] = MappingProxyType(
         "sagemaker.collect": ASYNC,
         "sagemaker.stream": STREAM,
         "sagemaker.poll": POLL,
+        "sagemaker.schedule": POLL,
         "sagemaker.batch_plan": BATCH,
         "sagemaker.batch_chunk": BATCH,
         "sagemaker.batch_finalize": BATCH,

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from . import addresses, errors, sources
 from .endpoints import EndpointSettings, RetryOverride, RetryOverrides
+from .schedules import BeatSettings, Schedules, ScheduleSettings
 from .sections import (
     BatchSettings,
     BudgetSettings,
@@ -91,6 +92,9 @@ class Settings(BaseSettings):
     batch: BatchSettings = BatchSettings()
     logging: LoggingSettings = LoggingSettings()
     metrics: MetricsSettings = MetricsSettings()
+    beat: BeatSettings = BeatSettings()
+    schedules: Schedules = {}
+    """What runs again and again, by name; beat puts it into Redis when it starts."""
     endpoints: dict[str, EndpointSettings] = {}
     """What to know about single endpoints, by name in lower case."""
     retries: RetryOverrides = {}
@@ -229,6 +233,8 @@ def _known() -> dict[str, list[str]]:
         "batch": BatchSettings,
         "logging": LoggingSettings,
         "metrics": MetricsSettings,
+        "beat": BeatSettings,
+        "schedules": ScheduleSettings,
         "endpoints": EndpointSettings,
         "retries": RetryOverride,
     }

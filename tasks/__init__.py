@@ -6,7 +6,7 @@ Importing this in a web process loads neither boto3 nor the command line.
 from celery import Celery
 
 from .. import channels
-from . import batch, streams
+from . import batch, schedules, streams
 from .collect import collect
 from .delivery import revoke
 from .deployment import configure, deployment, this_app
@@ -44,6 +44,7 @@ __all__ = [
     "invoke_async",
     "poll",
     "revoke",
+    "schedules",
     "status",
     "stream",
     "usage",

@@ -15,6 +15,7 @@ from . import delivery
 from .batch import schedule
 from .deployment import Deployment, deployment
 from .exceptions import LostMessage
+from .schedules import ending
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,8 @@ class Clock:
                 leading=True, taken_back=self._take_back(), sent=self._resend(), looks=self._look()
             )
         schedule.tick(self._app, leading=ticked.leading)
+        if ticked.leading:
+            ending.tick(self._app)
         return ticked
 
     def resign(self) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..runtime.transport import BotoTransport
     from .batch.calls import Caller
     from .batch.registry import Registry
+    from .schedules.registry import Registry as Schedules
 
 #: Seconds a command of ours may take: longer than a busy Redis pauses, shorter than a lease.
 SOCKET_TIMEOUT = 10.0
@@ -134,6 +135,13 @@ class Deployment:
         from .batch.registry import Registry  # noqa: PLC0415 - it knows the tasks' errors
 
         return Registry(self.ledger.client, self.ledger.key("batch", ""))
+
+    @cached_property
+    def schedules(self) -> "Schedules":
+        """What runs again and again."""
+        from .schedules.registry import Registry  # noqa: PLC0415 - it knows the settings' forms
+
+        return Registry(self.ledger.client, self.ledger.base)
 
     @cached_property
     def caller(self) -> "Caller":

@@ -10,14 +10,18 @@
        ├─ Revoked
        ├─ Expired
        ├─ StreamInterrupted
-       └─ UnknownJob
+       ├─ UnknownJob
+       ├─ NoSuchSchedule
+       └─ ScheduleExists
+
+InvalidSchedule is an InvalidRequest: refused before anything was written.
 
 The service's errors, and the network's, are in `celery_sagemaker.runtime.exceptions`.
 """
 
 from typing import ClassVar
 
-from ..runtime.exceptions import InferenceError
+from ..runtime.exceptions import InferenceError, InvalidRequest
 
 
 class LedgerError(InferenceError):
@@ -67,3 +71,21 @@ class UnknownJob(LedgerError):
     """There is no such batch job, or no longer."""
 
     code: ClassVar[str] = "UnknownJob"
+
+
+class NoSuchSchedule(LedgerError):
+    """There is no such schedule."""
+
+    code: ClassVar[str] = "NoSuchSchedule"
+
+
+class ScheduleExists(LedgerError):
+    """There is a schedule of this name already."""
+
+    code: ClassVar[str] = "ScheduleExists"
+
+
+class InvalidSchedule(InvalidRequest):
+    """The schedule cannot be right, and was not added."""
+
+    code: ClassVar[str] = "InvalidSchedule"

@@ -18,6 +18,8 @@ from celery_sagemaker.runtime.transport import BotoTransport
 from celery_sagemaker.tasks.base import LedgerTask
 from celery_sagemaker.tasks.deployment import deployment
 from celery_sagemaker.tasks.ledger import Ledger
+from celery_sagemaker.tasks.schedules import starting
+from celery_sagemaker.tasks.schedules.registry import Registry
 from celery_sagemaker.workers import create_app
 
 app = create_app()
@@ -83,6 +85,9 @@ STEPS: dict[str, tuple[Any, str, bool, Callable[..., bool]]] = {
     "storing": (RedisBackend, "store_result", True, final),
     "stored": (LedgerTask, "on_success", True, always),
     "finished": (Ledger, "finish", False, always),
+    "run_begun": (Registry, "begin", False, always),
+    "run_started": (starting, "start", False, always),
+    "run_noted": (Registry, "note", False, always),
 }
 
 if "CRASH_AT" in os.environ:

@@ -14,6 +14,7 @@ from celery_sagemaker.channels import (
     ChannelOptions,
     End,
     Event,
+    Feed,
     Part,
     Publisher,
     asubscribe,
@@ -155,6 +156,22 @@ def test_a_wish_to_cancel_finds_its_node(
     assert publisher._cancelled.is_set()
     publisher.cancelled()
     assert cancel("s", cluster, options=options) == "cancelled"
+
+
+def test_feeds_are_on_one_node(cluster: redis.RedisCluster, options: ChannelOptions) -> None:
+    """All of a feed's keys are in its slot, and its readers hear of it there."""
+    for name in "abcd":
+        feed = Feed(name, cluster, options=options)
+        feed.open()
+        events = subscribe(name, cluster, options=options)
+        feed.append("1", b"1")
+        assert not feed.append("1", b"1")
+        assert data([next(events)]) == [b"1"]
+        feed.append("2", b"2")
+        assert data([next(events)]) == [b"2"]
+        assert feed.end()
+        assert isinstance(next(events), End)
+        assert list(events) == []
 
 
 @pytest.mark.skipif(not hasattr(PubSub, "ssubscribe"), reason="this redis-py is too old")

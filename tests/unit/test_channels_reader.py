@@ -433,3 +433,60 @@ def test_the_framing_is_known_wherever_reading_begins() -> None:
         (part,) = [e for e in catch_up(reader, world) if e.cursor == Cursor(1, 2)]
         assert isinstance(part, Part)
         assert part.text == "lines:b'1.1'"
+
+
+def feed(count: int, trimmed: int = 0) -> World:
+    """A feed with so many records, of which the oldest ones have been trimmed."""
+    world = World(page=100)
+    world.open()
+    for _ in range(count):
+        world.append(1)
+    world.alive = False
+    world.meta = replace(world.meta, feed=True, end=Cursor(1, count))
+    world.log = world.log[trimmed + 1 :] if trimmed else world.log
+    return world
+
+
+def test_a_late_reader_of_a_feed_is_given_what_is_kept() -> None:
+    """It begins at the oldest record that is kept, and goes on from there."""
+    world, reader = feed(9, trimmed=6), reading()
+    assert data(catch_up(reader, world)) == [b"1.6", b"1.7", b"1.8"]
+    assert data(reader.hear(world.append(1).live(), 2.0)) == [b"1.9"]
+    assert not reader.done
+
+
+def test_a_trimmed_stream_that_is_no_feed_is_a_gap() -> None:
+    """What the model wrote first is part of its answer."""
+    world, reader = feed(9, trimmed=6), reading()
+    world.meta = replace(world.meta, feed=False)
+    assert catch_up(reader, world) == []
+    assert isinstance(reader.failure, StreamGap)
+
+
+def test_who_resumes_a_feed_where_it_was_trimmed_is_told() -> None:
+    """It has missed records, and no gap is delivered in silence."""
+    world, reader = feed(9, trimmed=6), reading(Cursor(1, 5))
+    assert catch_up(reader, world) == []
+    assert isinstance(reader.failure, StreamGap)
+    reader = reading(Cursor(1, 6))
+    assert data(catch_up(reader, world)) == [b"1.6", b"1.7", b"1.8"]
+
+
+def test_nobody_is_lost_in_a_feed() -> None:
+    """It has no lease; a year without a record is none too many."""
+    world, reader = feed(1), reading()
+    catch_up(reader, world)
+    reader.idle(3e7)
+    assert catch_up(reader, world, now=3e7) == []
+    assert not reader.done
+
+
+def test_a_feed_that_lost_its_end_is_a_gap() -> None:
+    """Redis came back without its last second: the next record would have a number again."""
+    world, reader = feed(3), reading()
+    catch_up(reader, world)
+    world.log.pop()
+    world.meta = replace(world.meta, end=Cursor(1, 2))
+    reader.hear(None, 2.0)
+    assert catch_up(reader, world) == []
+    assert isinstance(reader.failure, StreamGap)

@@ -2,7 +2,20 @@
 
 import typer
 
-from . import batch, configuration, demo, invoking, limits, state, streaming, up, worker
+from . import (
+    batch,
+    beat,
+    configuration,
+    demo,
+    iam,
+    invoking,
+    limits,
+    schedule,
+    state,
+    streaming,
+    up,
+    worker,
+)
 
 app = typer.Typer(
     name="celery-sagemaker",
@@ -14,11 +27,14 @@ app = typer.Typer(
 app.command("up")(up.up)
 app.command("demo")(demo.demo)
 app.command("worker")(worker.worker)
+app.command("beat")(beat.beat)
 app.command("invoke")(invoking.invoke)
 app.command("invoke-async")(invoking.invoke_async)
 app.command("stream")(streaming.stream)
 app.command("subscribe")(streaming.subscribe)
 app.command("status")(state.status)
 app.command("limits")(limits.limits)
+app.command("iam-policy")(iam.iam_policy)
 app.command("config")(configuration.config)
 app.add_typer(batch.app, name="batch")
+app.add_typer(schedule.app, name="schedule")

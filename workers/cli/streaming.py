@@ -122,7 +122,9 @@ def _follow_own(sent: Any, timeout: float, shown: Transcript) -> None:
 
 
 def subscribe(
-    stream_id: Annotated[str, typer.Argument(metavar="ID", help="The id of a stream.")],
+    stream_id: Annotated[
+        str, typer.Argument(metavar="ID", help="The id of a stream, or schedule:NAME.")
+    ],
     *,
     cursor: Annotated[
         str,
@@ -142,7 +144,7 @@ def subscribe(
     Ctrl-C leaves it, and says where to go on: the stream itself goes on.
     """
     begin = _begin(stream_id, cursor)
-    shown = transcript(begin, raw=raw, as_json=as_json)
+    shown = transcript(begin, raw=raw, as_json=as_json, stream_id=stream_id)
     reading = Reading(id=stream_id, cursor=begin, wait=wait)
     with one_line_errors():
         app, settings = celery_app()

@@ -1,4 +1,4 @@
-"""A worker process that is started again when it ends.
+"""A worker or a beat that is started again when it ends.
 
 Celery's worker can exit when the connection to Redis comes back (kombu#582), so something has to
 start it again: systemd, Kubernetes, compose, and here `up` and `demo`.
@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from . import worker
+from . import beat, worker
 
 #: Our own Celery app.
 APP = "celery_sagemaker.workers.app"
@@ -34,28 +34,22 @@ RESTART_SECONDS_MAX = 30.0
 STEADY_SECONDS = 60.0
 
 
-class SupervisedWorker:
-    """A worker subprocess; a context manager that starts and stops it.
+class Supervised:
+    """A subprocess of Celery's; a context manager that starts and stops it.
 
     Args:
-        environment: variables for the worker, over those of this process.
-        concurrency: calls at once.
+        environment: variables for it, over those of this process.
+        arguments: of the `celery` command, behind the app.
         log: the file for its output; None lets it write where this process writes.
     """
 
     def __init__(
-        self,
-        environment: Mapping[str, str],
-        *,
-        concurrency: int,
-        log: Path | None = None,
+        self, environment: Mapping[str, str], arguments: Sequence[str], log: Path | None = None
     ) -> None:
         self.restarts = 0
         self._environment = {**os.environ, **environment}
         self._environment.pop("REMAP_SIGTERM", None)
-        self._arguments = worker.arguments(
-            concurrency=concurrency, hostname=NODE, loglevel="warning"
-        )
+        self._arguments = arguments
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = self._next_start = 0.0
@@ -75,7 +69,7 @@ class SupervisedWorker:
 
     @property
     def pid(self) -> int | None:
-        """The process id of the present worker."""
+        """The process id of the present process."""
         return self._process.pid if self._process else None
 
     @property
@@ -84,7 +78,7 @@ class SupervisedWorker:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start the worker in a process group of its own, so that Ctrl-C reaches only us."""
+        """Start it in a process group of its own, so that Ctrl-C reaches only us."""
         command = [sys.executable, "-m", "celery_sagemaker.workers.cli.child"]
         command += [str(os.getpid()), "--quiet", "-A", APP, *self._arguments]
         self._process = self._open(command)
@@ -101,7 +95,7 @@ class SupervisedWorker:
             )
 
     def tend(self) -> bool:
-        """Start the worker again if it has ended; call it about once a second.
+        """Start it again if it has ended; call it about once a second.
 
         Returns:
             whether it was started again now.
@@ -132,3 +126,26 @@ class SupervisedWorker:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+class SupervisedWorker(Supervised):
+    """A worker.
+
+    Args:
+        environment: variables for the worker, over those of this process.
+        concurrency: calls at once.
+        log: the file for its output; None lets it write where this process writes.
+    """
+
+    def __init__(
+        self, environment: Mapping[str, str], *, concurrency: int, log: Path | None = None
+    ) -> None:
+        arguments = worker.arguments(concurrency=concurrency, hostname=NODE, loglevel="warning")
+        super().__init__(environment, arguments, log)
+
+
+class SupervisedBeat(Supervised):
+    """A beat; arguments as of a worker."""
+
+    def __init__(self, environment: Mapping[str, str], *, log: Path | None = None) -> None:
+        super().__init__(environment, beat.arguments(loglevel="warning"), log)

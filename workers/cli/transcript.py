@@ -1,5 +1,6 @@
 """What a reader's events look like on the command line."""
 
+import json
 import sys
 from base64 import b64encode
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 import typer
 
 from ...channels import ChannelError, Cursor, End, Event, Part, Restarted, StreamCancelled
+from ...tasks.schedules import channel
 from . import console
+from .schedule import showing
 
 
 class Transcript:
@@ -95,6 +98,31 @@ def _print(event: str, **members: Any) -> None:
     console.print_json({"event": event, **members})
 
 
-def transcript(cursor: Cursor, *, raw: bool, as_json: bool) -> Transcript:
-    """Return the transcript that was asked for."""
-    return (JsonTranscript if as_json else Transcript)(cursor, raw=raw)
+class RunsTranscript(Transcript):
+    """One line for each change of a run of a schedule."""
+
+    def _part(self, part: Part) -> None:
+        self._write(f"{showing.run(json.loads(part.data))}\n".encode())
+
+    def _restarted(self, event: Restarted) -> None:  # noqa: ARG002 - the base's signature
+        typer.echo("the schedule was added anew", err=True)
+
+    def _end(self, event: End) -> None:  # noqa: ARG002 - the base's signature
+        typer.echo("the schedule was removed", err=True)
+
+
+def transcript(
+    cursor: Cursor, *, raw: bool, as_json: bool, stream_id: str | None = None
+) -> Transcript:
+    """Return the transcript that was asked for.
+
+    Args:
+        cursor: where reading begins.
+        raw: print records as they are.
+        as_json: print JSON.
+        stream_id: that of a schedule is shown as its runs.
+    """
+    if as_json:
+        return JsonTranscript(cursor, raw=raw)
+    of_schedule = stream_id is not None and stream_id.startswith(channel.PREFIX)
+    return (RunsTranscript if of_schedule and not raw else Transcript)(cursor, raw=raw)

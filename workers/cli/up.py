@@ -1,8 +1,8 @@
-"""`celery-sagemaker up`: Redis, S3, an endpoint and a worker on this machine."""
+"""`celery-sagemaker up`: Redis, S3, an endpoint, a worker and beat on this machine."""
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from shlex import quote
@@ -15,7 +15,7 @@ from rich.table import Table
 
 from . import console, stack
 from .exits import Exit, fail
-from .supervision import SupervisedWorker
+from .supervision import Supervised, SupervisedBeat, SupervisedWorker
 
 #: Seconds between two looks at the health.
 LOOK_SECONDS = 1.0
@@ -41,12 +41,13 @@ def up(
         local = parts.enter_context(stack.started(behaviours))
         environment = local.environment()
         worker = parts.enter_context(SupervisedWorker(environment, concurrency=concurrency))
-        health = Health(local.health, worker, stack.worker_ping(environment))
-        _wait_until_healthy(health, worker, stop)
+        beat = parts.enter_context(SupervisedBeat(environment))
+        health = Health(local.health, worker, stack.worker_ping(environment), beat)
+        _wait_until_healthy(health, (worker, beat), stop)
         if stop.is_set():
             return
         _print_environment(environment, as_json=as_json)
-        _watch(health, worker, stop)
+        _watch(health, (worker, beat), stop)
 
 
 class Health:
@@ -56,11 +57,17 @@ class Health:
         services: health of the local services.
         worker: the worker's process.
         ping: whether a worker answers.
+        beat: beat's process.
     """
 
     def __init__(
-        self, services: Callable[[], dict[str, bool]], worker: SupervisedWorker, ping: stack.Ping
+        self,
+        services: Callable[[], dict[str, bool]],
+        worker: Supervised,
+        ping: stack.Ping,
+        beat: Supervised,
     ) -> None:
+        self._beat = beat
         self._services = services
         self._worker = worker
         self._ping = ping
@@ -68,7 +75,8 @@ class Health:
     def __call__(self) -> dict[str, bool]:
         """Ask every part."""
         services = self._services()
-        return {**services, "worker": self._worker.alive and self._ping()}
+        worker = self._worker.alive and self._ping()
+        return {**services, "worker": worker, "beat": self._beat.alive}
 
 
 @contextmanager
@@ -89,13 +97,15 @@ def stop_signals() -> Iterator[threading.Event]:
             signal.signal(number, old)
 
 
-def _wait_until_healthy(health: Health, worker: SupervisedWorker, stop: threading.Event) -> None:
+def _wait_until_healthy(
+    health: Health, processes: Sequence[Supervised], stop: threading.Event
+) -> None:
     with console.busy("starting") as tick:
         for _ in range(int(START_SECONDS / LOOK_SECONDS)):
             found = health()
             if all(found.values()) or stop.wait(LOOK_SECONDS):
                 return
-            worker.tend()
+            _tend(processes)
             tick()
     silent = ", ".join(name for name, well in found.items() if not well)
     fail(Exit.UNREACHABLE, f"not healthy after {START_SECONDS:g} s: {silent}")
@@ -109,23 +119,29 @@ def _print_environment(environment: dict[str, str], *, as_json: bool) -> None:
         typer.echo(f"export {name}={quote(value)}")
 
 
-def _watch(health: Health, worker: SupervisedWorker, stop: threading.Event) -> None:
+def _watch(health: Health, processes: Sequence[Supervised], stop: threading.Event) -> None:
     out = console.errors()
     if out.is_terminal:
         with Live(console=out, transient=True) as live:
             while not stop.wait(LOOK_SECONDS):
-                worker.tend()
-                live.update(_table(health(), worker.restarts))
+                _tend(processes)
+                live.update(_table(health(), sum(process.restarts for process in processes)))
         return
     shown: dict[str, bool] = {}
     while not stop.is_set():
-        if worker.tend():
-            typer.echo("the worker ended and was started again", err=True)
+        if _tend(processes):
+            typer.echo("a process ended and was started again", err=True)
         found = health()
         if found != shown:
             typer.echo(_line(found), err=True)
             shown = found
         stop.wait(LOOK_SECONDS)
+
+
+def _tend(processes: Sequence[Supervised]) -> bool:
+    """Start again what has ended; returns whether there was something."""
+    started = [process.tend() for process in processes]
+    return any(started)
 
 
 def _line(found: dict[str, bool]) -> str:
@@ -136,5 +152,5 @@ def _table(found: dict[str, bool], restarts: int) -> Table:
     table = Table("part", "health", title="celery-sagemaker up: Ctrl-C stops everything")
     for name, well in found.items():
         table.add_row(name, "[green]ok[/]" if well else "[red]down[/]")
-    table.add_row("worker restarts", str(restarts))
+    table.add_row("restarts", str(restarts))
     return table
