@@ -114,7 +114,7 @@ class ScheduleTask(LedgerTask):
             return error
         logger.warning("schedule_not_started_yet", extra={"id": run.id, "error": str(error)})
         self.deployment.ledger.park(run, AGAIN)
-        return HandedBack(AGAIN)
+        return HandedBack(AGAIN, type(error).__name__)
 
     def on_failure(self, exc: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         """End the run with the reason: nothing was started for it."""
