@@ -2,7 +2,7 @@
 
 import typer
 
-from . import batch, configuration, demo, invoking, limits, state, streaming, up, worker
+from . import batch, configuration, demo, doctor, invoking, limits, state, streaming, up, worker
 
 app = typer.Typer(
     name="celery-sagemaker",
@@ -20,5 +20,6 @@ app.command("stream")(streaming.stream)
 app.command("subscribe")(streaming.subscribe)
 app.command("status")(state.status)
 app.command("limits")(limits.limits)
+app.command("doctor")(doctor.doctor)
 app.command("config")(configuration.config)
 app.add_typer(batch.app, name="batch")
