@@ -150,7 +150,7 @@ def _ask(session: Any, region: str, source: str, target: Target) -> Account:
         return Account(**seen, refused=reason(error), answered=False)
     finally:
         sts.close()
-    return Account(**seen, **_clock(before, answer, time.time()))
+    return Account(**(seen | _clock(before, answer, time.time())))
 
 
 def _clock(before: float, answer: Any, after: float) -> dict[str, float]:

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 import redis
 
-from ...config.addresses import is_redis
+from ...config.addresses import is_redis, mask
 from . import clocks, rights
 from .findings import Check, Finding, duration, size
-from .target import Target, connected, place, reason
+from .target import Target, connected, reason
 
 REACHABLE = Check(
     "redis.reachable",
@@ -144,7 +144,7 @@ class Server:
     @property
     def subject(self) -> str:
         """What findings are about."""
-        return f"{place(self.place)} ({', '.join(self.roles)})"
+        return f"{mask(self.place)} ({', '.join(self.roles)})"
 
 
 def examine(target: Target) -> list[Finding]:

@@ -1,10 +1,8 @@
 """What is examined, and how patiently."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import redis
 from celery import Celery
@@ -13,9 +11,7 @@ from redis.retry import Retry
 
 from ...config import Settings
 from ...config.addresses import is_redis
-
-#: A password in an address that a foreign message quotes.
-SECRET = re.compile(r"(://)[^/@\s\"']+@")
+from ...runtime.translation import clean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +53,6 @@ def connected(url: str, seconds: float) -> Iterator[redis.Redis]:
         client.close()
 
 
-def place(url: str) -> str:
-    """Return an address without user and password."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
 def reason(error: BaseException) -> str:
-    """Return what an error says, on one line and without passwords."""
-    return SECRET.sub(r"\1***@", " ".join(str(error).split())) or type(error).__name__
+    """Return what an error says, on one line and without secrets."""
+    return " ".join(clean(str(error)).split()) or type(error).__name__
