@@ -83,7 +83,7 @@ def bad(output: str) -> list[dict[str, Any]]:
 def wait_for(workers: int, url: str) -> None:
     """Return when so many workers answer."""
     with Celery(broker=url, set_as_current=False) as app:
-        eventually(lambda: len(app.control.ping(timeout=2.0, limit=workers)) >= workers)
+        eventually(lambda: len(app.control.ping(timeout=2.0, limit=workers) or ()) >= workers)
 
 
 @pytest.fixture

@@ -95,6 +95,37 @@ def test_a_user_without_the_keys_may_do_nothing(url: str) -> None:
     assert "unacked" not in finding.seen
 
 
+@pytest.mark.parametrize(
+    ("channels", "missing"),
+    [
+        (["/0.*", "/0.celery.pidbox", "celery-task-meta-*", "celery-sagemaker:*"], []),
+        (["/0.*", "celery-task-meta-*", "celery-sagemaker:*"], ["PSUBSCRIBE /0.celery.pidbox"]),
+        (
+            ["/0.*", "/0.celery.pidbox"],
+            [
+                "PUBLISH celery-task-meta-",
+                "SUBSCRIBE celery-task-meta-",
+                "PUBLISH celery-sagemaker:",
+                "SUBSCRIBE celery-sagemaker:",
+            ],
+        ),
+    ],
+)
+def test_channels_that_a_user_may_not_hear(
+    url: str, channels: list[str], missing: list[str]
+) -> None:
+    """A new user of Redis 7 hears none; a wider pattern does not grant a narrower one."""
+    with redis.Redis.from_url(url) as client:
+        client.acl_setuser(
+            "limited", enabled=True, passwords=["+secret"],
+            commands=["+@all"], keys=["*"], channels=channels,
+        )  # fmt: skip
+    (server,) = looks.probe(target(url.replace("//", "//limited:secret@")))
+    assert len(server.denied) == len(missing)
+    for denied, expected in zip(server.denied, missing, strict=True):
+        assert denied.startswith(expected)
+
+
 def test_another_deployment_with_our_prefix_is_found(url: str) -> None:
     """In whatever database it is; one with another prefix does not matter."""
     with redis.Redis.from_url(url.replace("/0", "/7")) as other:
@@ -185,7 +216,7 @@ def test_what_is_denied_is_told(
 def test_a_lifecycle_is_read_or_hidden(bucket: str, sagemaker_local: LocalStack) -> None:
     """None where there is no configuration; an error where it may not be seen."""
     store = S3Store()
-    assert store.lifecycle(bucket) == []
+    assert store.lifecycle(bucket) == ()
     (rule,) = store.lifecycle(sagemaker_local.bucket)
     assert rule["Expiration"] == {"Days": 7}
     s3_server.deny(sagemaker_local.s3_url, bucket, "s3:GetLifecycleConfiguration")

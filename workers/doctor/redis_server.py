@@ -21,13 +21,13 @@ REACHABLE = Check(
 )
 VERSION = Check(
     "redis.version",
-    "Commands that channels and limits use are missing: streams and batch jobs fail.",
+    "Readers ask for what follows an entry of a stream, which older versions cannot answer.",
     "Use Redis 6.2 or newer, or Valkey.",
 )
 READ_ONLY = Check(
     "redis.read-only",
     "A replica refuses every write: no request is accepted.",
-    "Let the address name the primary, or follow it with Sentinel (sentinel:// of Celery).",
+    "Let the address name the primary: a DNS name that follows it at a failover.",
     "broker_url, result_url, state_url",
 )
 CLUSTER = Check(
@@ -39,7 +39,8 @@ CLUSTER = Check(
 RIGHTS = Check(
     "redis.rights",
     "Requests, results or channels fail with NOPERM where this command is needed.",
-    "Grant the Redis user these commands, on these keys (ACL SETUSER).",
+    "Grant the Redis user these commands, on these keys and channels (ACL SETUSER). What is "
+    "subscribed by pattern has to be granted by the same pattern.",
     "broker_url, result_url, state_url",
 )
 INFO = Check(
@@ -95,7 +96,7 @@ PUBSUB = Check(
     "prefix",
 )
 
-#: The oldest version that has what channels and limits use.
+#: The oldest version whose XRANGE can leave out the entry that it begins at.
 OLDEST = (6, 2)
 
 #: Seconds of a round trip from which it shows.

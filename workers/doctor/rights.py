@@ -13,6 +13,9 @@ from redis.exceptions import NoPermissionError, NoScriptError
 #: Seconds a key is kept that could not be deleted again.
 KEPT = 60
 
+#: Seconds that a subscription's confirmation may take.
+ANSWER = 1.0
+
 #: Deletes the try's own key.
 SCRIPT = "return redis.call('DEL', KEYS[1])"
 
@@ -79,6 +82,18 @@ def _state(token: str, prefix: str) -> Iterator[Command]:
     yield ("PUBLISH", f"{prefix}:{{{token}}}:live", "")
 
 
+def subscription(role: str, prefix: str, database: int) -> Command:
+    """Name a channel that a role listens to, and how.
+
+    A user needs the very pattern that kombu subscribes to: `&/0.*` does not grant it.
+    """
+    if role == "broker":
+        return ("PSUBSCRIBE", f"/{database}.celery.pidbox")
+    token = f"doctor-{uuid.uuid4().hex}"
+    live = f"{prefix}:{{{token}}}:live"
+    return ("SUBSCRIBE", live if role == "state" else f"celery-task-meta-{token}")
+
+
 def refused(client: redis.Redis, role: str, prefix: str, database: int) -> list[str]:
     """Try the commands of a role; returns those that were refused, each with its key.
 
@@ -94,7 +109,20 @@ def refused(client: redis.Redis, role: str, prefix: str, database: int) -> list[
         except NoScriptError:
             # It could not be loaded, which is told already.
             continue
-    return found
+    command = subscription(role, prefix, database)
+    return found if _hears(client, command) else [*found, _told(command)]
+
+
+def _hears(client: redis.Redis, command: Command) -> bool:
+    name, channel = command
+    with client.pubsub() as listening:
+        subscribe = listening.psubscribe if name == "PSUBSCRIBE" else listening.subscribe
+        try:
+            subscribe(channel)
+            listening.get_message(timeout=ANSWER)
+        except NoPermissionError:
+            return False
+    return True
 
 
 def _told(command: Command) -> str:

@@ -232,7 +232,7 @@ def _read(store: S3Store, location: str, use: str) -> Prefix:
 
 def _rules(store: S3Store, bucket: str) -> tuple[Mapping[str, Any], ...] | None:
     try:
-        return tuple(store.lifecycle(bucket))
+        return store.lifecycle(bucket)
     except InferenceError:
         # A permission that nobody needs but the doctor.
         return None
