@@ -9,7 +9,7 @@ from celery_sagemaker.workers.doctor.examination import ANSWERS
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "reference/doctor.md").read_text("utf-8")
-GUIDE = (DOCS / "howto/doctor.md").read_text("utf-8")
+GUIDE = " ".join((DOCS / "howto/doctor.md").read_text("utf-8").split())
 
 
 def section(id_: str) -> str:
@@ -38,5 +38,5 @@ def test_the_guide_names_what_there_is() -> None:
     assert {"redis", "workers"} <= set(SUBJECTS)
     assert ANSWERS == 6
     assert "every subject six times as long" in GUIDE
-    for id_ in re.findall(r"--ignore ([a-z.-]+)", GUIDE):
+    for id_ in re.findall(r"--ignore ([a-z0-9.-]+)", GUIDE):
         assert id_ in checks()
