@@ -15,7 +15,7 @@ from celery_sagemaker.local.stack import LocalStack
 from celery_sagemaker.runtime.exceptions import S3AccessDenied
 from celery_sagemaker.runtime.s3 import S3Location, S3Store
 from celery_sagemaker.workers import create_app
-from celery_sagemaker.workers.doctor import Target, fleet, queues, s3
+from celery_sagemaker.workers.doctor import Target, endpoints, fleet, queues, s3
 from celery_sagemaker.workers.doctor import redis_server as looks
 from celery_sagemaker.workers.doctor.findings import Finding
 
@@ -55,6 +55,15 @@ def test_a_replica_is_read_only(url: str) -> None:
         assert wrong(url) == {"redis.read-only": "fault"}
         client.replicaof("NO", "ONE")
     assert wrong(url) == {}
+
+
+def test_a_server_without_memory_says_so_itself(url: str) -> None:
+    """Its answer is told beside the figures."""
+    with redis.Redis.from_url(url) as client:
+        client.config_set("maxmemory", "1")
+    found = {f.id: f.seen for f in looks.examine(target(url)) if not f.well}
+    assert set(found) == {"redis.commands", "redis.memory"}
+    assert "maxmemory" in found["redis.commands"]
 
 
 @pytest.mark.parametrize(
@@ -211,6 +220,27 @@ def test_what_is_denied_is_told(
     (prefix,) = s3.probe(target("redis://h/0", staging=f"s3://{bucket}/staging"), [])
     told = {name for name in ("unwritten", "unread", "left") if getattr(prefix, name) is not None}
     assert told == {missing}
+
+
+@pytest.mark.parametrize(
+    ("denied", "missing"),
+    [
+        ([], set()),
+        (["s3:GetObject"], {"unread"}),
+        (["s3:ListBucket"], {"unlisted"}),
+        (["s3:ListBucket", "s3:GetObject"], {"unlisted"}),
+    ],
+)
+def test_an_output_path_is_listed_and_read(
+    bucket: str, sagemaker_local: LocalStack, denied: list[str], missing: set[str]
+) -> None:
+    """Without a listing nobody can tell whether outputs could be read."""
+    s3_server.deny(sagemaker_local.s3_url, bucket, *denied)
+    described = endpoints.Described(name="llama", output_path=f"s3://{bucket}/out/")
+    (prefix,) = s3.probe(target("redis://h/0"), [described])
+    told = {name for name in ("unread", "unlisted", "away") if getattr(prefix, name) is not None}
+    assert told == missing
+    assert prefix.location == f"s3://{bucket}/out"
 
 
 def test_a_lifecycle_is_read_or_hidden(bucket: str, sagemaker_local: LocalStack) -> None:

@@ -45,7 +45,7 @@ def told(server: Server) -> list[Finding]:
 def test_a_healthy_server_has_no_findings() -> None:
     """Everything is looked at, and everything is well."""
     assert wrong(SERVER) == {}
-    assert len(told(SERVER)) == 13
+    assert len(told(SERVER)) == 14
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_info_shows_what_is_wrong(info: dict[str, Any], id_: str, severity: str)
         ({"skew": 3.0}, "redis.clock", "warning"),
         ({"skew": -61.0}, "redis.clock", "fault"),
         ({"denied": ("LPUSH queue",)}, "redis.rights", "fault"),
-        ({"misplaced": "MOVED 1 host:2"}, "redis.cluster", "fault"),
+        ({"refusal": "MOVED 1 host:2"}, "redis.commands", "fault"),
         ({"shared": (3,)}, "redis.pubsub", "warning"),
         ({"info": {}}, "redis.info", "warning"),
     ],

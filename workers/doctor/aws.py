@@ -59,7 +59,7 @@ class Account:
     endpoint: str = ""
     """Of STS."""
     refused: str | None = None
-    """Why STS does not know us."""
+    """Why STS does not know us, or why there are no credentials."""
     answered: bool = True
     """Whether STS answered at all."""
     skew: float | None = None
@@ -84,9 +84,8 @@ def judge(account: Account, read_timeout: float) -> Iterator[Finding]:
     """
     region, source = account.region, account.source
     yield REGION.holds(region, "AWS", f"region {region}" if region else "no region is configured")
-    yield CREDENTIALS.holds(
-        source, "AWS", f"credentials from {source}" if source else "there are no credentials"
-    )
+    there = f"credentials from {source}"
+    yield CREDENTIALS.holds(source, "AWS", there if source else account.refused or "there are none")
     if source and region:
         yield _identity(account)
     if account.skew is not None:
@@ -115,9 +114,10 @@ def probe(target: Target) -> Account:
     import boto3  # noqa: PLC0415 - loaded when it is needed
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415
 
-    session = boto3.session.Session()
-    region = target.settings.region or session.region_name
+    region = target.settings.region
     try:
+        session = boto3.session.Session()
+        region = region or session.region_name
         credentials = session.get_credentials()
     except BotoCoreError as error:
         return Account(region=region, source=None, refused=reason(error))
@@ -130,6 +130,7 @@ def probe(target: Target) -> Account:
 def _ask(session: Any, region: str, source: str, target: Target) -> Account:
     from botocore.config import Config  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
     config = Config(
         connect_timeout=target.seconds,
@@ -146,7 +147,7 @@ def _ask(session: Any, region: str, source: str, target: Target) -> Account:
     except ClientError as error:
         # A refusal has a `Date` as well.
         answer, seen["refused"] = error.response, reason(error)
-    except BotoCoreError as error:
+    except (BotoCoreError, ResponseParserError) as error:
         return Account(**seen, refused=reason(error), answered=False)
     finally:
         sts.close()

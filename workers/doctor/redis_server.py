@@ -43,6 +43,11 @@ RIGHTS = Check(
     "subscribed by pattern has to be granted by the same pattern.",
     "broker_url, result_url, state_url",
 )
+COMMANDS = Check(
+    "redis.commands",
+    "What Redis refuses to us it refuses to callers and workers: nothing is accepted.",
+    "Do what its answer asks for: OOM wants memory, MISCONF a disk, MOVED another server.",
+)
 INFO = Check(
     "redis.info",
     "Version, persistence, eviction and memory cannot be looked at.",
@@ -139,8 +144,8 @@ class Server:
     """Other databases that hold a ledger with our prefix."""
     unreachable: str | None = None
     """Why it does not answer."""
-    misplaced: str | None = None
-    """What a command was answered that another node is to be asked."""
+    refusal: str | None = None
+    """What a command was answered that our user has the right to."""
 
     @property
     def subject(self) -> str:
@@ -171,14 +176,10 @@ def judge(server: Server, visibility_timeout: float) -> Iterator[Finding]:
         CLOCK, on, server.skew, uncertain=server.seconds,
         broken=min(clocks.BROKEN, visibility_timeout / 2),
     )  # fmt: skip
-    if server.misplaced:
-        yield CLUSTER.fault(on, server.misplaced)
+    yield COMMANDS.holds(server.refusal is None, on, server.refusal or "does what it is told")
     denied = ", ".join(server.denied)
-    yield RIGHTS.holds(
-        not denied,
-        on,
-        f"refused: {denied}" if denied else "its user has every right that is needed",
-    )
+    seen = f"refused: {denied}" if denied else "its user has every right that is needed"
+    yield RIGHTS.holds(not denied, on, seen)
     if "state" in server.roles:
         others = ", ".join(map(str, server.shared))
         seen = (
@@ -203,8 +204,7 @@ def _kind(server: Server) -> Iterator[Finding]:
     yield VERSION.holds(speaks >= OLDEST, on, f"{name} {version}")
     role = str(info.get("role", "master"))
     yield READ_ONLY.holds(role == "master", on, f"a {_role(role)}")
-    if not server.misplaced:
-        yield CLUSTER.holds(not info.get("cluster_enabled"), on, _clustered(info))
+    yield CLUSTER.holds(not info.get("cluster_enabled"), on, _clustered(info))
 
 
 def _role(role: str) -> str:
@@ -284,7 +284,7 @@ def _look(urls: Mapping[str, str], target: Target) -> Server:
     try:
         with connected(url, target.seconds) as client:
             seconds, skew = _measure(client)
-            denied, misplaced = _try(urls, target)
+            denied, refusal = _try(urls, target)
             return Server(
                 place=url,
                 roles=roles,
@@ -294,7 +294,7 @@ def _look(urls: Mapping[str, str], target: Target) -> Server:
                 seconds=seconds,
                 skew=skew,
                 shared=_shared(url, target) if "state" in urls else (),
-                misplaced=misplaced,
+                refusal=refusal,
             )
     except (redis.RedisError, OSError, ValueError) as error:
         return Server(place=url, roles=roles, unreachable=reason(error))
