@@ -9,7 +9,7 @@ from threading import Thread
 import pytest
 from celery import Celery
 from celery_sagemaker.config import Settings
-from celery_sagemaker.workers.doctor import Target, aws, endpoints, s3, schedules
+from celery_sagemaker.workers.doctor import Finding, Target, aws, endpoints, s3, schedules
 
 #: A port where nothing listens.
 NOWHERE = "http://127.0.0.1:1"
@@ -81,7 +81,7 @@ def target(**settings: object) -> Target:
     return Target(app=app, settings=made, endpoints=("llama",), seconds=2.0)
 
 
-def wrong(found: list[aws.Finding]) -> dict[str, str]:
+def wrong(found: list[Finding]) -> dict[str, str]:
     """Return what is not well, by id."""
     return {finding.id: str(finding.severity) for finding in found if not finding.well}
 

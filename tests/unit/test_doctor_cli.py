@@ -83,6 +83,15 @@ def test_a_fault_is_told_with_consequence_remedy_and_setting(found: list[Finding
     assert " ".join(lines[-1].split()) == "1 fault 0 warnings 0 notes 1 ok"
 
 
+def test_a_remedy_is_told_once(found: list[Finding]) -> None:
+    """Of what is wrong with several; all that is said of one stands together."""
+    found += [CHECK.fault("a", "off"), CHECK.fault("b", "off"), CHECK.ok("a", "answers")]
+    text = run().stdout
+    assert text.count("appendonly yes") == 1
+    assert text.count("remedy: as above") == 1
+    assert text.count("  a\n") == 1
+
+
 def test_what_is_well_is_told_one_by_one_on_request(found: list[Finding]) -> None:
     """By default it is one paragraph for each subject."""
     found += [CHECK.ok("server", "on"), Check("redis.fsync", "", "").ok("server", "always")]

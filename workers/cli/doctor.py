@@ -16,7 +16,7 @@ from .exits import Exit, fail, one_line_errors
 from .target import celery_app
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from ..doctor import Finding, Severity
 
@@ -29,6 +29,9 @@ WIDTH = 100
 #: Columns of a severity and of a check's name.
 MARK = 7
 NAME = 16
+
+#: Columns to the left of what is said of a group: above, right, below, left.
+INDENT = (0, 0, 0, 2)
 
 
 def doctor(
@@ -98,13 +101,21 @@ def _print(found: "list[Finding]", *, verbose: bool) -> None:
 
     out = Console(highlight=False)
     out = Console(highlight=False, width=min(out.width, WIDTH))
+    told: set[str] = set()
     with _without_padding(out):
         for group, findings in groupby(found, key=lambda finding: finding.group):
             out.print(Text(group.upper(), style="bold"))
-            for subject, about in groupby(findings, key=lambda finding: finding.subject):
-                out.print(Padding(_subject(subject, list(about), verbose=verbose), (0, 0, 0, 2)))
+            for subject, about in _by_subject(findings).items():
+                out.print(Padding(_subject(subject, about, told, verbose=verbose), INDENT))
             out.print()
         out.print(_summary(count(found)))
+
+
+def _by_subject(findings: "Iterable[Finding]") -> "dict[str, list[Finding]]":
+    found: dict[str, list[Finding]] = {}
+    for finding in findings:
+        found.setdefault(finding.subject, []).append(finding)
+    return found
 
 
 @contextmanager
@@ -119,23 +130,32 @@ def _without_padding(out: Console) -> Iterator[None]:
         typer.echo(line.rstrip())
 
 
-def _subject(subject: str, findings: "list[Finding]", *, verbose: bool) -> Group:
-    """What is well in one paragraph, and what is not in one each."""
+def _subject(subject: str, findings: "list[Finding]", told: set[str], *, verbose: bool) -> Group:
+    """What is well in one paragraph, and what is not in one each.
+
+    Args:
+        subject: what was looked at.
+        findings: about it.
+        told: ids whose consequence and remedy stand above; added to.
+        verbose: whether what is well has a line each.
+    """
     well = [finding for finding in findings if finding.severity == "ok"]
     parts: list[RenderableType] = [Text(subject, style="underline")]
     if verbose:
-        parts += [_row(finding, finding.id.partition(".")[2]) for finding in well]
+        parts += [_row(finding, told) for finding in well]
     elif well:
         table = _table(1)
         table.add_row(_mark(well[0]), Text("; ".join(finding.seen for finding in well)))
         parts.append(table)
-    parts += [_row(f, f.id.partition(".")[2]) for f in findings if f not in well]
+    parts += [_row(finding, told) for finding in findings if finding not in well]
     return Group(*parts)
 
 
-def _row(finding: "Finding", name: str) -> Table:
+def _row(finding: "Finding", told: set[str]) -> Table:
     table = _table(2)
-    table.add_row(_mark(finding), Text(name), _text(finding))
+    text = _text(finding, known=finding.id in told)
+    table.add_row(_mark(finding), Text(finding.id.partition(".")[2]), text)
+    told.add(finding.id)
     return table
 
 
@@ -152,13 +172,17 @@ def _mark(finding: "Finding") -> Text:
     return Text(finding.severity, style=STYLES[finding.severity])
 
 
-def _text(finding: "Finding") -> Text:
-    text = Text(finding.seen, style="bold" if finding.consequence else "")
-    if finding.consequence:
-        text.append(f"\n{finding.consequence}", style="not bold")
+def _text(finding: "Finding", *, known: bool) -> Text:
+    if not finding.consequence:
+        return Text(finding.seen)
+    text = Text(finding.seen, style="bold")
+    if known:
         text.append("\nremedy: ", style="not bold green")
-        text.append(finding.remedy, style="not bold")
-    if finding.consequence and finding.setting:
+        return text.append("as above", style="not bold")
+    text.append(f"\n{finding.consequence}", style="not bold")
+    text.append("\nremedy: ", style="not bold green")
+    text.append(finding.remedy, style="not bold")
+    if finding.setting:
         text.append(f"\nsetting: {finding.setting}", style="not bold dim")
     return text
 

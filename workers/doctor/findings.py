@@ -109,6 +109,11 @@ def count(findings: Iterable[Finding]) -> dict[Severity, int]:
     return {severity: found.count(severity) for severity in reversed(Severity)}
 
 
+def counted(number: int, what: str) -> str:
+    """Write a number of things: `1 worker`, `2 workers`, `1,000 workers`."""
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
+
+
 #: Seconds below which tenths of a millisecond are told.
 TENTHS = 0.01
 

@@ -7,7 +7,7 @@ from typing import Any
 import redis
 
 from ...tasks.ledger import Ledger
-from .findings import Check, Finding
+from .findings import Check, Finding, counted
 from .target import Target, connected, reason
 
 READ = Check(
@@ -62,7 +62,7 @@ def _dead(seen: Seen) -> str:
     if seen.newest is None:
         return "no dead letters"
     why = f"{seen.newest.get('code')}: {seen.newest.get('message')}"
-    return f"{seen.dead:,} dead letters, the newest {seen.newest.get('id')}, {why}"
+    return f"{counted(seen.dead, 'dead letter')}, the newest {seen.newest.get('id')}, {why}"
 
 
 def probe(target: Target) -> Seen:

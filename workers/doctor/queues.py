@@ -9,7 +9,7 @@ from kombu.exceptions import ChannelError
 
 from ...config.queues import ALL
 from ...tasks.deployment import deployment
-from .findings import Check, Finding, duration
+from .findings import Check, Finding, counted, duration
 from .fleet import Fleet
 from .fleet import probe as ask
 from .target import Target, connected
@@ -71,7 +71,7 @@ def judge(fleet: Fleet, waiting: list[Waiting]) -> Iterator[Finding]:
 
 def _takers(number: int, queue: Waiting) -> str:
     if number:
-        return f"{number} worker" + ("" if number == 1 else "s")
+        return counted(number, "worker")
     return f"no worker takes from it; {queue.depth:,} waiting"
 
 

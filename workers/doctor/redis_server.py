@@ -10,7 +10,7 @@ import redis
 
 from ...config.addresses import is_redis, mask
 from . import clocks, rights
-from .findings import Check, Finding, duration, size
+from .findings import Check, Finding, counted, duration, size
 from .target import Target, connected, reason
 
 REACHABLE = Check(
@@ -236,7 +236,7 @@ def _forgetful(server: Server) -> Finding:
     replicas = int(server.info.get("connected_slaves", 0))
     seen = "the append-only file is off"
     if replicas:
-        return AOF.warning(server.subject, f"{seen}; {replicas} replicas have a copy")
+        return AOF.warning(server.subject, f"{seen}; {counted(replicas, 'replica')} connected")
     if "state" in server.roles:
         return AOF.fault(server.subject, seen)
     return AOF.warning(server.subject, f"{seen}; the ledger is on another server")

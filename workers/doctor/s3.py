@@ -116,9 +116,10 @@ def judge(prefix: Prefix, settings: Settings) -> Iterator[Finding]:
         yield REACHABLE.fault(on, prefix.away)
         return
     if prefix.staging:
-        yield WRITABLE.holds(prefix.unwritten is None, on, prefix.unwritten or "can be written")
+        seen = f"writing is refused: {prefix.unwritten}" if prefix.unwritten else "can be written"
+        yield WRITABLE.holds(prefix.unwritten is None, on, seen)
     else:
-        seen = f"the listing is refused: {prefix.unlisted}" if prefix.unlisted else "can be listed"
+        seen = f"listing is refused: {prefix.unlisted}" if prefix.unlisted else "can be listed"
         yield LISTED.holds(prefix.unlisted is None, on, seen)
     yield from _reading(prefix)
     if prefix.left is not None:
@@ -129,7 +130,7 @@ def judge(prefix: Prefix, settings: Settings) -> Iterator[Finding]:
 
 def _reading(prefix: Prefix) -> Iterator[Finding]:
     if prefix.unread is not None:
-        yield READABLE.fault(prefix.subject, prefix.unread)
+        yield READABLE.fault(prefix.subject, f"reading is refused: {prefix.unread}")
     elif prefix.unlisted is None and prefix.unwritten is None:
         yield READABLE.ok(prefix.subject, "can be read")
 

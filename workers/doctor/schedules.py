@@ -7,7 +7,7 @@ from typing import Any
 import redis
 
 from ...config.addresses import is_redis
-from .findings import Check, Finding
+from .findings import Check, Finding, counted
 from .target import Target, connected, reason
 
 READ = Check(
@@ -45,10 +45,10 @@ def judge(seen: Seen) -> Iterator[Finding]:
     if seen.unread is not None:
         yield READ.warning("beat", seen.unread)
         return
-    yield READ.ok("beat", f"{seen.entries:,} entries")
+    yield READ.ok("beat", counted(seen.entries, "schedule"))
     if seen.entries:
         said = "one holds the lock" if seen.locked else "nobody holds the lock"
-        yield BEAT.holds(seen.locked, "beat", f"{seen.entries:,} entries, {said}")
+        yield BEAT.holds(seen.locked, "beat", f"{counted(seen.entries, 'schedule')}, {said}")
 
 
 def probe(target: Target) -> Seen:
