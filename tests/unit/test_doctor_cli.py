@@ -141,7 +141,7 @@ def test_with_nothing_there_everything_is_a_finding() -> None:
     assert bad == {
         "redis.reachable",
         "queues.reachable",
-        "workers.alive",
+        "workers.asked",
         "ledger.read",
         "aws.region",
         "aws.credentials",

@@ -99,6 +99,13 @@ def test_the_shortest_visibility_timeout_of_all_counts() -> None:
     assert wrong(WORKER, long, visible=False) == {}
 
 
+def test_on_rabbitmq_greenlets_do_as_well() -> None:
+    """The broker itself knows which messages a dead worker had."""
+    green = replace(WORKER, pool="celery.concurrency.gevent:TaskPool")
+    assert wrong(green, visible=False) == {}
+    assert wrong(green, WORKER) == {}
+
+
 def test_nobody_and_two_of_one_name_are_told() -> None:
     """Remote control takes names for what they say."""
     assert wrong() == {"workers.alive": "fault"}
@@ -108,10 +115,10 @@ def test_nobody_and_two_of_one_name_are_told() -> None:
 def test_a_broker_that_is_away_is_one_finding() -> None:
     """Of workers as of queues."""
     fleet = Fleet(away="refused")
-    (alive,) = workers.judge(fleet, Settings(), HERE, visible=True)
+    (asked,) = workers.judge(fleet, Settings(), HERE, visible=True)
     (reachable,) = queues.judge(fleet, [])
-    assert (alive.id, reachable.id) == ("workers.alive", "queues.reachable")
-    assert "refused" in alive.seen
+    assert (asked.id, reachable.id) == ("workers.asked", "queues.reachable")
+    assert "refused" in asked.seen
     assert "refused" in reachable.seen
 
 

@@ -77,22 +77,21 @@ def _takers(number: int, queue: Waiting) -> str:
 
 def probe(target: Target) -> list[Waiting]:
     """Count what waits, and look at the oldest."""
-    with target.app.connection_for_read() as connection:
-        channel: Any = connection.default_channel
-        found = []
-        for name in ALL:
-            depth = _depth(channel, name)
-            oldest = _oldest(target, channel, name) if depth and target.redis_broker else None
-            found.append(Waiting(name=name, depth=depth, oldest=oldest))
-        return found
+    with target.app.connection_for_read() as given:
+        connection: Any = given
+        return [_look(target, connection, name) for name in ALL]
 
 
-def _depth(channel: Any, name: str) -> int:
+def _look(target: Target, connection: Any, name: str) -> Waiting:
     try:
-        return int(channel.queue_declare(name, passive=True).message_count)
+        # A channel of its own: RabbitMQ closes one that asks for what is not there.
+        with connection.channel() as channel:
+            depth = int(channel.queue_declare(name, passive=True).message_count)
+            oldest = _oldest(target, channel, name) if depth and target.redis_broker else None
+            return Waiting(name=name, depth=depth, oldest=oldest)
     except ChannelError:
         # Nobody has sent there yet.
-        return 0
+        return Waiting(name=name, depth=0)
 
 
 def _oldest(target: Target, channel: Any, name: str) -> float | None:

@@ -9,6 +9,12 @@ from .findings import Check, Finding, duration
 from .fleet import Fleet, Worker, probe
 from .target import Target
 
+ASKED = Check(
+    "workers.asked",
+    "Whether workers are alive, and of one version, is not known.",
+    "See what is said of queues.reachable.",
+    "broker_url",
+)
 ALIVE = Check(
     "workers.alive",
     "What is accepted waits; nothing is polled, and nothing lost is found again.",
@@ -87,7 +93,7 @@ def judge(
         visible: whether the broker has a visibility timeout.
     """
     if fleet.away is not None:
-        yield ALIVE.fault("workers", f"the broker does not answer: {fleet.away}")
+        yield ASKED.fault("workers", f"the broker does not answer: {fleet.away}")
         return
     number = len(fleet.workers)
     yield ALIVE.holds(number, "workers", _names(fleet.workers) or "none answers")
@@ -95,10 +101,6 @@ def judge(
         return
     twice = ", ".join(fleet.twice)
     yield NAMES.should(not twice, "workers", twice or "each has a name of its own")
-    green = all(any(word in w.pool for word in GREEN) for w in fleet.workers)
-    yield POOL.should(
-        not green, "workers", "all are green" if green else "a dead one's messages are looked for"
-    )
     for worker in fleet.workers:
         yield from _one(worker, settings, here)
     if visible:
@@ -145,6 +147,9 @@ def _other(name: str, version: str, here: dict[str, str]) -> bool:
 
 
 def _visibility(workers: tuple[Worker, ...]) -> Iterator[Finding]:
+    green = all(any(word in worker.pool for word in GREEN) for worker in workers)
+    seen = "all run on greenlets" if green else "a dead one's messages are looked for"
+    yield POOL.should(not green, "workers", seen)
     shortest = min(workers, key=lambda worker: worker.visibility_timeout)
     seconds = shortest.visibility_timeout
     said = f"the shortest timeout is {duration(seconds)} ({shortest.name})"
