@@ -28,12 +28,16 @@ class Locations:
     failure: str
 
 
+def roots(bucket: str) -> Locations:
+    """Return an endpoint's S3OutputPath and S3FailurePath."""
+    return Locations(f"s3://{bucket}/outputs", f"s3://{bucket}/failures")
+
+
 def locate(bucket: str, extension: str | None, name: str) -> Locations:
-    """Return the locations under the bucket's `outputs/` and `failures/`."""
+    """Return the locations of one inference's answers under these paths."""
     middle = f"{extension.strip('/')}/" if extension else ""
-    return Locations(
-        f"s3://{bucket}/outputs/{middle}{name}", f"s3://{bucket}/failures/{middle}{name}"
-    )
+    root = roots(bucket)
+    return Locations(f"{root.output}/{middle}{name}", f"{root.failure}/{middle}{name}")
 
 
 class AsyncStore:

@@ -12,6 +12,7 @@ from pydantic import (
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
+    PositiveInt,
     ValidationError,
     field_validator,
     model_validator,
@@ -36,6 +37,22 @@ StreamFault = Literal[
     "reset",
     "stall",
 ]
+
+#: An endpoint's EndpointStatus.
+Status = Literal[
+    "OutOfService",
+    "Creating",
+    "Updating",
+    "SystemUpdating",
+    "RollingBack",
+    "InService",
+    "Deleting",
+    "Failed",
+    "UpdateRollbackFailed",
+]
+
+#: Those in which an endpoint is there for DescribeEndpoint and takes no calls.
+NOT_SERVING = frozenset({"OutOfService", "Creating", "Deleting", "Failed"})
 
 #: Slack for rates that are meant to add up to 1 and do not, in floating point.
 ROUNDING = 1e-9
@@ -109,6 +126,11 @@ class Behaviour(_Strict):
     """Whether answers name a FailureLocation, and failures are written."""
     expired: Literal["nothing", "failure"] = "nothing"
     """What is left of a call whose delay outlasts RequestTTLSeconds; AWS does not say."""
+    status: Status | None = None
+    """What DescribeEndpoint says; by default InService if the container is well, else Creating.
+    With OutOfService, Creating, Deleting or Failed given, calls find no endpoint."""
+    serverless: PositiveInt | None = None
+    """MaxConcurrency, as DescribeEndpointConfig tells it, of a serverless endpoint."""
     stream: Stream = Stream()
 
     @field_validator("errors")

@@ -74,7 +74,7 @@ class Emulator:
                 Route(path + "invocations-response-stream", self.stream, methods=["POST"]),
                 Route("/ping", lambda _: JSONResponse({})),
                 *Admin(self.endpoints, self.calls).routes(),
-                *ControlPlane(self.endpoints).routes(),
+                *ControlPlane(self.endpoints, self._bucket).routes(),
             ],
             exception_handlers={Refusal: _refused, Drop: _dropped},
         )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from .behaviours import Behaviour
+from .behaviours import NOT_SERVING, Behaviour
 from .containers import Container, open_container
 from .faults import Faults
 from .refusals import not_found, wrong_kind
@@ -67,7 +67,7 @@ class Endpoints:
             Refusal: there is none, or it is of another kind.
         """
         endpoint = self._found.get(name)
-        if endpoint is None:
+        if endpoint is None or endpoint.behaviour.status in NOT_SERVING:
             raise not_found(name)
         if endpoint.behaviour.kind not in OPERATIONS[operation]:
             raise wrong_kind(name, operation)

@@ -4,6 +4,7 @@ Run as `python -m celery_sagemaker.local.s3_server DESCRIPTOR` with a listening 
 descriptor; moto's own command binds a port that may be lost meanwhile, and logs every request.
 """
 
+import json
 import logging
 import os
 import socket
@@ -12,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 from .processes import HOST, Child, python
+from .s3_denials import ADMIN, Denials
 
 #: Seconds for one request.
 SECONDS = 10.0
@@ -23,13 +25,37 @@ def start(folder: Path) -> Child:
     return python("s3", "s3_server", [], folder=folder, health="/")
 
 
+#: Nothing of ours deletes staged payloads: the bucket has the rule that docs/state.md advises.
+LIFECYCLE = b"""<LifecycleConfiguration><Rule><ID>staged payloads</ID>
+<Filter><Prefix>staging/</Prefix></Filter><Status>Enabled</Status>
+<Expiration><Days>7</Days></Expiration></Rule></LifecycleConfiguration>"""
+
+
 def make_bucket(port: int, bucket: str) -> None:
-    """Make a bucket; no signature is asked for."""
+    """Make a bucket that expires what is staged; no signature is asked for."""
     url = f"http://{HOST}:{port}/{bucket}"
-    with urllib.request.urlopen(
-        urllib.request.Request(url, method="PUT"),
-        timeout=SECONDS,
-    ) as answer:
+    _put(url, b"")
+    _put(f"{url}?lifecycle", LIFECYCLE)
+
+
+def deny(url: str, bucket: str, *actions: str) -> None:
+    """Let actions on a bucket be refused from now on, all others granted.
+
+    Args:
+        url: the S3 server's address.
+        bucket: the bucket.
+        actions: of `s3_denials.ACTIONS`.
+
+    Raises:
+        urllib.error.HTTPError: there is no such action.
+    """
+    _put(f"{url}{ADMIN}{bucket}", json.dumps(actions).encode())
+
+
+def _put(url: str, body: bytes) -> None:
+    headers = {"Content-Type": "application/octet-stream"}
+    asked = urllib.request.Request(url, body, headers, method="PUT")  # noqa: S310 - our own server
+    with urllib.request.urlopen(asked, timeout=SECONDS) as answer:  # noqa: S310
         answer.read()
 
 
@@ -43,7 +69,7 @@ def main(descriptor: int) -> None:
     # moto calls itself at this port.
     os.environ["MOTO_PORT"] = str(port)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    app = moto.DomainDispatcherApplication(moto.create_backend_app)
+    app = Denials(moto.DomainDispatcherApplication(moto.create_backend_app))
     # Newer versions of moto read some headers in a handler of their own.
     handler = getattr(moto, "MotoRequestHandler", None)
     make_server(

@@ -100,6 +100,8 @@ class LocalStack:
     def _aws(self) -> dict[str, str]:
         return {
             "AWS_ENDPOINT_URL_S3": self.s3_url,
+            # moto's server answers for every service whose module is there, and STS needs no more.
+            "AWS_ENDPOINT_URL_STS": self.s3_url,
             "AWS_ACCESS_KEY_ID": "local",
             "AWS_SECRET_ACCESS_KEY": "local",
             "AWS_DEFAULT_REGION": "us-east-1",

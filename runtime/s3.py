@@ -268,6 +268,21 @@ class S3Store:
                 return
             after = {"ContinuationToken": page["NextContinuationToken"]}
 
+    def lifecycle(self, bucket: str) -> tuple[dict[str, Any], ...]:
+        """Return a bucket's lifecycle rules; none where there is no configuration.
+
+        Raises:
+            S3Error, TransportError: they cannot be read.
+        """
+        try:
+            with self._request("GET"):
+                found: Any = self._clients.s3.get_bucket_lifecycle_configuration(Bucket=bucket)
+        except S3Error as error:
+            if error.members.get("error_code") == "NoSuchLifecycleConfiguration":
+                return ()
+            raise
+        return tuple(found["Rules"])
+
     def _request(self, kind: str) -> Any:
         from .translation import s3_error, translate  # noqa: PLC0415
 

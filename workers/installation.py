@@ -67,7 +67,7 @@ def _add_settings(sender: Celery, **_: object) -> None:
 
 
 def _add_steps(app: Celery) -> None:
-    from . import refusals  # noqa: PLC0415 - the signals of a worker
+    from . import inspection, refusals  # noqa: F401, PLC0415 - a worker's commands and signals
     from .metrics import Metrics  # noqa: PLC0415 - and its steps
     from .ticker import Ticker  # noqa: PLC0415
     from .visibility import VisibilityHeartbeat  # noqa: PLC0415

@@ -25,6 +25,11 @@ class VisibilityHeartbeat(bootsteps.StartStopStep):
         super().__init__(parent, **kwargs)
         self._entry: Any = None
 
+    @property
+    def renewing(self) -> bool:
+        """Whether it renews at all: another broker needs it not, another kombu cannot."""
+        return self._entry is not None
+
     def start(self, parent: Any) -> None:
         """Renew every third of the visibility timeout."""
         self.stop(parent)

@@ -19,6 +19,7 @@ from celery_sagemaker.local.endpoint import Emulator
 from celery_sagemaker.runtime.service import async_body_supported
 
 if TYPE_CHECKING:
+    from types_boto3_sagemaker import SageMakerClient
     from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
 X = "x-amzn-sagemaker-"
@@ -501,7 +502,8 @@ def test_describe_endpoint(start: Start, container: Server) -> None:
     }
     sagemaker = boto3.client("sagemaker", **options)
     found: Any = sagemaker.describe_endpoint(EndpointName="e")
-    assert (found["EndpointStatus"], found["AsyncInferenceConfig"]) == ("InService", {})
+    assert found["EndpointStatus"] == "InService"
+    assert found["AsyncInferenceConfig"]["OutputConfig"]["S3OutputPath"].startswith("s3://")
     assert container.asked == [("/ping", {}, b"")]
     container.well = False
     assert sagemaker.describe_endpoint(EndpointName="e")["EndpointStatus"] == "Creating"
@@ -509,3 +511,42 @@ def test_describe_endpoint(start: Start, container: Server) -> None:
         sagemaker.describe_endpoint(EndpointName="absent")
     with pytest.raises(ClientError, match="is not emulated"):
         sagemaker.list_endpoints()
+
+
+def control(url: str) -> "SageMakerClient":
+    """A client of the control plane."""
+    return boto3.client(
+        "sagemaker",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="any",
+        aws_secret_access_key="any",
+    )
+
+
+def test_describe_endpoint_config(start: Start) -> None:
+    """An asynchronous endpoint's paths, a serverless one's limit; unknown ones are refused."""
+    sagemaker = control(start(kind="async", failure_path=False, serverless=5))
+    name = sagemaker.describe_endpoint(EndpointName="e")["EndpointConfigName"]
+    found = sagemaker.describe_endpoint_config(EndpointConfigName=name)
+    assert found["AsyncInferenceConfig"]["OutputConfig"] == {"S3OutputPath": "s3://bucket/outputs"}
+    assert found["ProductionVariants"][0]["ServerlessConfig"]["MaxConcurrency"] == 5
+    realtime = control(start(kind="realtime"))
+    other: Any = realtime.describe_endpoint_config(EndpointConfigName=name)
+    assert "AsyncInferenceConfig" not in other
+    assert "ServerlessConfig" not in other["ProductionVariants"][0]
+    with pytest.raises(ClientError, match="Could not find endpoint configuration"):
+        sagemaker.describe_endpoint_config(EndpointConfigName="absent-config")
+
+
+@pytest.mark.parametrize(("status", "serves"), [("Updating", True), ("Failed", False)])
+def test_an_endpoint_has_the_status_it_was_given(start: Start, status: str, serves: bool) -> None:
+    """One that is being updated serves; of one that failed, calls find nothing."""
+    url = start(status=status)
+    assert control(url).describe_endpoint(EndpointName="e")["EndpointStatus"] == status
+    runtime = client(url)
+    if serves:
+        assert runtime.invoke_endpoint(EndpointName="e", Body=b"x")["Body"].read() == b"x"
+    else:
+        with pytest.raises(ClientError, match="not found"):
+            runtime.invoke_endpoint(EndpointName="e", Body=b"x")

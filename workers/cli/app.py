@@ -7,6 +7,7 @@ from . import (
     beat,
     configuration,
     demo,
+    doctor,
     iam,
     invoking,
     limits,
@@ -35,6 +36,7 @@ app.command("subscribe")(streaming.subscribe)
 app.command("status")(state.status)
 app.command("limits")(limits.limits)
 app.command("iam-policy")(iam.iam_policy)
+app.command("doctor")(doctor.doctor)
 app.command("config")(configuration.config)
 app.add_typer(batch.app, name="batch")
 app.add_typer(schedule.app, name="schedule")
