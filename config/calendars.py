@@ -5,6 +5,7 @@ from the moment at which somebody looks: two beats, or one that was killed, find
 """
 
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -20,6 +21,9 @@ CRON_FIELDS = 5
 
 #: Seconds added to find a due time behind one that the clock's change has put before it.
 STEP = 60
+
+#: The moment from which a crontab looks: older versions of Celery ask for the present time as well.
+_now: ContextVar[datetime] = ContextVar("now")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,13 +82,14 @@ class Calendar:
     def _next(self, moment: float) -> int:
         local = datetime.fromtimestamp(moment, self.zone)
         if self.solar is None:
+            _now.set(local)
             start, delta, _ = self._crontab.remaining_delta(local)
             return int((start + delta).timestamp())
         # Up: the event must not be found again from its own due time.
         return ceil(moment + self._sun(local).total_seconds())
 
     @cached_property
-    def _crontab(self) -> Any:
+    def _crontab(self) -> crontab:
         fields = (self.cron or "").split()
         if len(fields) != CRON_FIELDS:
             raise ValueError(f"cron: {self.cron!r} has {len(fields)} fields, not {CRON_FIELDS}")
@@ -92,11 +97,10 @@ class Calendar:
         try:
             made = crontab(
                 minute=minute, hour=hour, day_of_week=day_of_week,
-                day_of_month=day_of_month, month_of_year=month_of_year,
-                nowfun=lambda: datetime.now(self.zone),
+                day_of_month=day_of_month, month_of_year=month_of_year, nowfun=_now.get,
             )  # fmt: skip
             made.tz = self.zone  # type: ignore[misc,assignment] # a cached property
-            made.remaining_delta(datetime.now(self.zone))
+            made.remaining_delta(_now.get())
         except (ValueError, ParseException, RuntimeError) as error:
             raise ValueError(f"cron: {self.cron!r}: {error}") from error
         return made
