@@ -6,7 +6,6 @@ Each step is safe to do twice, and by two clocks at once: the ledger's scripts d
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from celery import Celery
 from kombu.exceptions import ChannelError
@@ -94,7 +93,7 @@ class Clock:
             if queue not in empty:
                 empty[queue] = self._depth(queue) == 0
             verdict, signature = ledger.resend(id_, queue_empty=empty[queue])
-            if verdict == "SEND":
+            if verdict == "SEND" and not delivery.expire(self._app, id_, signature):
                 logger.info("message_sent_again", extra={"id": id_})
                 delivery.send(self._app, signature)
                 sent += 1
@@ -104,14 +103,17 @@ class Clock:
         return sent
 
     def _depth(self, queue: str) -> int:
-        """Return how many messages wait in a queue; none in one that does not exist."""
+        """Return how many messages wait in a queue; one that does not exist is made, and empty."""
         with self._app.connection_for_write() as connection:
-            channel: Any = connection.default_channel
             try:
-                found = channel.queue_declare(queue, passive=True)
+                # A channel of its own: RabbitMQ closes one that asks for what is not there.
+                with connection.channel() as channel:
+                    return int(channel.queue_declare(queue, passive=True).message_count)
             except ChannelError:
+                with connection.channel() as channel:
+                    # Without it RabbitMQ takes the message, and drops it.
+                    self._app.amqp.queues[queue](channel).declare()
                 return 0
-            return int(found.message_count)
 
     def _look(self) -> int:
         ledger = self.parts.ledger
