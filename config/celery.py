@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 from celery import Celery
 from celery.app.defaults import NAMESPACES, flatten
@@ -32,16 +33,26 @@ TASK_OPTIONS: Mapping[str, Any] = MappingProxyType(
     }
 )
 
+#: Seconds for which a publisher waits for RabbitMQ's confirmation; it does not answer at all while
+#: its memory or its disk is full. Celery tries four times.
+CONFIRM_TIMEOUT = 10.0
+
+#: Seconds between two signs of life of a worker's connection to RabbitMQ: a host that vanished is
+#: noticed within two of them. RabbitMQ proposes 60; below 10 is for no network.
+HEARTBEAT = 30
+
 
 def celery_settings(settings: Settings) -> dict[str, Any]:
     """Everything for an app of our own: ``app.conf.update(celery_settings(settings))``."""
+    rabbitmq = not addresses.is_redis(settings.broker_url)
     wanted = {
         **_messages(),
         **_worker(settings),
         **_broker(settings),
+        **(_rabbitmq() if rabbitmq else {}),
         **_results(settings),
-        "task_queues": queues(),
-        "task_routes": task_routes(),
+        "task_queues": queues(quorum=rabbitmq),
+        "task_routes": task_routes(**({"confirm_timeout": CONFIRM_TIMEOUT} if rabbitmq else {})),
         # Celery's own tasks (chord_unlock, backend_cleanup) have to be where a worker listens.
         "task_default_queue": INVOKE,
     }
@@ -104,6 +115,27 @@ def _broker(settings: Settings) -> dict[str, Any]:
     }
 
 
+def _rabbitmq() -> dict[str, Any]:
+    """What RabbitMQ needs besides, and its quorum queues."""
+    return {
+        # A queue that is only named, by `-Q` or a route, is of the same kind as ours.
+        "task_default_queue_type": "quorum",
+        "task_create_missing_queue_type": "quorum",
+        "task_create_missing_queue_exchange_type": "topic",
+        # They have no prefetch count for a whole channel: RabbitMQ would close the connection.
+        "worker_detect_quorum_queues": True,
+        # Without that count it is never raised again after a reconnect (celery#9512).
+        "worker_enable_prefetch_count_reduction": False,
+        "broker_heartbeat": HEARTBEAT,
+        # RabbitMQ 4.3 refuses queues that are neither. An exclusive one would keep out a worker
+        # that comes back under its name before RabbitMQ has noticed that it was gone.
+        "control_queue_durable": True,
+        "control_queue_exclusive": False,
+        "event_queue_durable": False,
+        "event_queue_exclusive": True,
+    }
+
+
 def _transport_options(settings: Settings) -> dict[str, Any]:
     """The broker's own options; RabbitMQ must not be given those of Redis."""
     if not addresses.is_redis(settings.broker_url):
@@ -143,7 +175,12 @@ def _results(settings: Settings) -> dict[str, Any]:
 
 
 def _tls(url: str) -> dict[str, Any] | None:
-    """Celery refuses a rediss:// address that does not say how to check the certificate."""
+    """How to check the server's certificate, where the address does not say it.
+
+    Celery refuses a rediss:// address without; for amqps:// it checks no host name by itself.
+    """
+    if url.startswith("amqps://"):
+        return {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": urlsplit(url).hostname}
     if not url.startswith("rediss://") or "ssl_cert_reqs" in url:
         return None
     return {"ssl_cert_reqs": ssl.CERT_REQUIRED}
