@@ -127,5 +127,8 @@ class Clock:
         """End what `AsyncResult.revoke` told the workers: no message of it need be waiting."""
         now_revoked = set(self._revoked())
         for id_ in now_revoked - self._closed:
-            delivery.revoke(id_, self._app)
+            # Celery notes what has expired in the same place, before it says so.
+            signature = self.parts.ledger.signature(id_)
+            if signature and not delivery.expire(self._app, id_, signature):
+                delivery.revoke(id_, self._app)
         self._closed = now_revoked
