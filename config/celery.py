@@ -105,7 +105,7 @@ def _worker(settings: Settings) -> dict[str, Any]:
 def _broker(settings: Settings) -> dict[str, Any]:
     return {
         "broker_url": settings.broker_url,
-        "broker_use_ssl": _tls(settings.broker_url),
+        "broker_use_ssl": certificate_check(settings.broker_url),
         # Seconds. The default lets a caller wait for a broker that does not answer.
         "broker_connection_timeout": 5,
         # A worker that outlives its broker's restart; the default gives up after 100 tries.
@@ -162,7 +162,7 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
 def _results(settings: Settings) -> dict[str, Any]:
     return {
         "result_backend": settings.result_url,
-        "redis_backend_use_ssl": _tls(settings.result_url),
+        "redis_backend_use_ssl": certificate_check(settings.result_url),
         "result_expires": settings.result_expires,
         # A finished inference must not fail because Redis restarts just then.
         "result_backend_always_retry": True,
@@ -174,7 +174,7 @@ def _results(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _tls(url: str) -> dict[str, Any] | None:
+def certificate_check(url: str) -> dict[str, Any] | None:
     """How to check the server's certificate, where the address does not say it.
 
     Celery refuses a rediss:// address without; for amqps:// it checks no host name by itself.

@@ -6,6 +6,7 @@ Each step is safe to do twice, and by two clocks at once: the ledger's scripts d
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from celery import Celery
 from kombu.exceptions import ChannelError
@@ -104,7 +105,8 @@ class Clock:
 
     def _depth(self, queue: str) -> int:
         """Return how many messages wait in a queue; one that does not exist is made, and empty."""
-        with self._app.connection_for_write() as connection:
+        with self._app.connection_for_write() as given:
+            connection: Any = given
             try:
                 # A channel of its own: RabbitMQ closes one that asks for what is not there.
                 with connection.channel() as channel:

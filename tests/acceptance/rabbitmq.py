@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,11 @@ class RabbitMQ:
         self._names.wait_until_up()
         self.start()
 
+    @property
+    def pid(self) -> int:
+        """The node's process id."""
+        return self._node.pid
+
     def start(self) -> None:
         """Start it; returns when it takes connections."""
         self._node = self._child("rabbitmq", [SERVER], self._port)
@@ -63,7 +69,7 @@ class RabbitMQ:
 
     def kill(self) -> None:
         """Kill it, with SIGKILL."""
-        os.kill(self._node.pid, signal.SIGKILL)
+        os.kill(self.pid, signal.SIGKILL)
         self._node.stop()
 
     def stop(self) -> None:
@@ -72,10 +78,35 @@ class RabbitMQ:
         self._names.stop()
 
     def clear(self) -> None:
-        """Delete our queues, with what is in them."""
+        """Empty our queues, which are there afterwards."""
         with Connection(self.url) as connection:
             for queue in queues.queues(quorum=True):
-                queue(connection.channel()).delete()
+                bound = queue(connection.channel())
+                bound.declare()
+                bound.purge()
+
+    def wrote_down(self, queue: str) -> bool:
+        """Whether a quorum queue would survive a SIGKILL: it is written down seconds later."""
+        files = (self._folder / "mnesia").glob("*/quorum/*/names.dets")
+        return any(queue.encode() in file.read_bytes() for file in files)
+
+    @contextmanager
+    def without_majority(self, queue: str) -> Iterator[None]:
+        """Let a quorum queue confirm nothing, as when most of its nodes are gone."""
+        name = f"'%2F_{queue}'"
+        self._evaluate(f"sys:suspend({name}).")
+        try:
+            yield
+        finally:
+            self._evaluate(f"sys:resume({name}).")
+
+    def _evaluate(self, expression: str) -> None:
+        subprocess.run(
+            [Path(SERVER).with_name("rabbitmqctl"), "eval", expression],
+            env={**os.environ, **self._environment},
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
 
     def depth(self, queue: str) -> int | None:
         """How many messages wait in a queue; None: there is no such queue."""
