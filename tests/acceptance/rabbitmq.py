@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from celery_sagemaker.config import queues
@@ -111,8 +112,9 @@ class RabbitMQ:
     def depth(self, queue: str) -> int | None:
         """How many messages wait in a queue; None: there is no such queue."""
         with Connection(self.url) as connection:
+            channel: Any = connection.channel()
             try:
-                found = connection.channel().queue_declare(queue, passive=True)
+                found = channel.queue_declare(queue, passive=True)
             except ChannelError:
                 return None
             return int(found.message_count)

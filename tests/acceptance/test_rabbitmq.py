@@ -131,7 +131,6 @@ def test_a_wrong_password(environment: Environment, rabbitmq: RabbitMQ) -> None:
     """The caller is told what is wrong, and not the password; no row stays."""
     url = rabbitmq.url.replace("guest@", "hunter2@")
     app = create_app(Settings.load().model_copy(update={"broker_url": url}))
-    app.conf.broker_url = url
     with pytest.raises(ChannelError, match="ACCESS_REFUSED") as refused:
         app.tasks["sagemaker.invoke"].apply_async(("echo", "x"))
     assert "hunter2" not in str(refused.value)

@@ -52,8 +52,9 @@ def test_rabbitmq_has_quorum_queues() -> None:
     declared = made(RABBIT).amqp.queues
     assert set(declared) == set(queues.ALL)
     for queue in declared.values():
-        assert (queue.queue_arguments["x-queue-type"], queue.exchange.type) == ("quorum", "topic")
-        limit = queue.queue_arguments["x-delivery-limit"]
+        arguments: Any = queue.queue_arguments
+        assert (arguments["x-queue-type"], queue.exchange.type) == ("quorum", "topic")
+        limit = arguments["x-delivery-limit"]
         assert limit > 20 * RABBIT.ledger.max_deliveries
 
 
