@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 from celery import Celery
 from celery.app.defaults import NAMESPACES, flatten
@@ -33,16 +34,26 @@ TASK_OPTIONS: Mapping[str, Any] = MappingProxyType(
     }
 )
 
+#: Seconds for which a publisher waits for RabbitMQ's confirmation; it does not answer at all while
+#: its memory or its disk is full. Celery tries four times.
+CONFIRM_TIMEOUT = 10.0
+
+#: Seconds between two signs of life of a worker's connection to RabbitMQ: a host that vanished is
+#: noticed within two of them. RabbitMQ proposes 60; below 10 is for no network.
+HEARTBEAT = 30
+
 
 def celery_settings(settings: Settings) -> dict[str, Any]:
     """Everything for an app of our own: ``app.conf.update(celery_settings(settings))``."""
+    rabbitmq = not addresses.is_redis(settings.broker_url)
     wanted = {
         **_messages(),
         **_worker(settings),
         **_broker(settings),
+        **(_rabbitmq() if rabbitmq else {}),
         **_results(settings),
-        "task_queues": queues(),
-        "task_routes": task_routes(),
+        "task_queues": queues(quorum=rabbitmq),
+        "task_routes": task_routes(**({"confirm_timeout": CONFIRM_TIMEOUT} if rabbitmq else {})),
         # Celery's own tasks (chord_unlock, backend_cleanup) have to be where a worker listens.
         "task_default_queue": INVOKE,
         "beat_scheduler": SCHEDULER,
@@ -96,13 +107,34 @@ def _worker(settings: Settings) -> dict[str, Any]:
 def _broker(settings: Settings) -> dict[str, Any]:
     return {
         "broker_url": settings.broker_url,
-        "broker_use_ssl": _tls(settings.broker_url),
+        "broker_use_ssl": certificate_check(settings.broker_url),
         # Seconds. The default lets a caller wait for a broker that does not answer.
         "broker_connection_timeout": 5,
         # A worker that outlives its broker's restart; the default gives up after 100 tries.
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": _transport_options(settings),
+    }
+
+
+def _rabbitmq() -> dict[str, Any]:
+    """What RabbitMQ needs besides, and its quorum queues."""
+    return {
+        # A queue that is only named, by `-Q` or a route, is of the same kind as ours.
+        "task_default_queue_type": "quorum",
+        "task_create_missing_queue_type": "quorum",
+        "task_create_missing_queue_exchange_type": "topic",
+        # They have no prefetch count for a whole channel: RabbitMQ would close the connection.
+        "worker_detect_quorum_queues": True,
+        # Without that count it is never raised again after a reconnect (celery#9512).
+        "worker_enable_prefetch_count_reduction": False,
+        "broker_heartbeat": HEARTBEAT,
+        # RabbitMQ 4.3 refuses queues that are neither. An exclusive one would keep out a worker
+        # that comes back under its name before RabbitMQ has noticed that it was gone.
+        "control_queue_durable": True,
+        "control_queue_exclusive": False,
+        "event_queue_durable": False,
+        "event_queue_exclusive": True,
     }
 
 
@@ -132,7 +164,7 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
 def _results(settings: Settings) -> dict[str, Any]:
     return {
         "result_backend": settings.result_url,
-        "redis_backend_use_ssl": _tls(settings.result_url),
+        "redis_backend_use_ssl": certificate_check(settings.result_url),
         "result_expires": settings.result_expires,
         # A finished inference must not fail because Redis restarts just then.
         "result_backend_always_retry": True,
@@ -144,8 +176,13 @@ def _results(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _tls(url: str) -> dict[str, Any] | None:
-    """Celery refuses a rediss:// address that does not say how to check the certificate."""
+def certificate_check(url: str) -> dict[str, Any] | None:
+    """How to check the server's certificate, where the address does not say it.
+
+    Celery refuses a rediss:// address without; for amqps:// it checks no host name by itself.
+    """
+    if url.startswith("amqps://"):
+        return {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": urlsplit(url).hostname}
     if not url.startswith("rediss://") or "ssl_cert_reqs" in url:
         return None
     return {"ssl_cert_reqs": ssl.CERT_REQUIRED}

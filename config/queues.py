@@ -34,15 +34,39 @@ TASKS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+#: Redeliveries after which RabbitMQ drops a message. Version 4 says 20, and counts those of a
+#: worker that lost its connection. The ledger counts the runs that died; what it knows nothing of,
+#: a message that kills whoever receives it, ends here. -1 is no limit for version 4, and 0 for 3.
+DELIVERY_LIMIT = 1_000
 
-def queues() -> list[Queue]:
-    """The declarations; equal to what Celery makes for a queue that is only named."""
-    return [Queue(name, Exchange(name), routing_key=name) for name in ALL]
+#: How the queues are declared on RabbitMQ: replicated, and on disk before a publisher is told.
+QUORUM: Mapping[str, Any] = MappingProxyType(
+    {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT}
+)
 
 
-def task_routes() -> dict[str, dict[str, str]]:
-    """Celery's ``task_routes`` for the tasks of this package, and for no others."""
-    return {task: {"queue": queue} for task, queue in TASKS.items()}
+def queues(*, quorum: bool = False) -> list[Queue]:
+    """The declarations; by default equal to what Celery makes for a queue that is only named.
+
+    Args:
+        quorum: whether they are RabbitMQ's quorum queues. Their exchanges are topics, because
+            Celery's delayed delivery cannot use direct ones.
+    """
+    if not quorum:
+        return [Queue(name, Exchange(name), routing_key=name) for name in ALL]
+    return [
+        Queue(name, Exchange(name, "topic"), routing_key=name, queue_arguments=dict(QUORUM))
+        for name in ALL
+    ]
+
+
+def task_routes(**options: Any) -> dict[str, dict[str, Any]]:
+    """Celery's ``task_routes`` for the tasks of this package, and for no others.
+
+    Args:
+        options: of every publication, for kombu.
+    """
+    return {task: {"queue": queue, **options} for task, queue in TASKS.items()}
 
 
 def add_routes(theirs: Any) -> list[Any]:
@@ -58,6 +82,11 @@ def add_routes(theirs: Any) -> list[Any]:
 
 
 def add_queues(theirs: Iterable[Queue]) -> list[Queue]:
-    """Put our queues behind those of an app; one that it has by the same name stays."""
-    named = {queue.name: queue for queue in (*queues(), *theirs)}
+    """Put our queues behind those of an app; one that it has by the same name stays.
+
+    Ours are quorum queues if any of the app's is: one is enough for Celery to treat all of them so.
+    """
+    known = list(theirs)
+    quorum = any((q.queue_arguments or {}).get("x-queue-type") == "quorum" for q in known)
+    named = {queue.name: queue for queue in (*queues(quorum=quorum), *known)}
     return list(named.values())

@@ -61,7 +61,8 @@ class Settings(BaseSettings):
     result_url: addresses.RedisUrl = ""
     """Where Celery keeps results: redis:// or rediss://; the broker's by default."""
     state_url: addresses.RedisUrl = ""
-    """Where the ledger and the clock keep their state; the broker's by default."""
+    """Where the ledger and the clock keep their state; the broker's by default, or with RabbitMQ
+    as the broker that of the results."""
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$", max_length=64)] = (
         "celery-sagemaker"
     )
@@ -155,7 +156,9 @@ class Settings(BaseSettings):
     @classmethod
     def _follow_broker(cls, url: Any, info: ValidationInfo) -> Any:
         """Let results and state live where the messages do, unless told otherwise."""
-        return url or info.data.get("broker_url", BROKER)
+        broker = info.data.get("broker_url", BROKER)
+        above = broker if addresses.is_redis(broker) else info.data.get("result_url", broker)
+        return url or above
 
     @model_validator(mode="after")
     def _consistent(self) -> "Settings":

@@ -136,6 +136,8 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
     ) -> "AsyncResult[Any]":
         """Write the request to the ledger, then publish its message.
 
+        With `countdown` or `eta` it waits as a row, and the clock publishes it.
+
         Raises:
             InvalidRequest: it cannot be right; nothing was written or sent.
             redis.RedisError, kombu.exceptions.OperationalError: it was not accepted.
@@ -152,7 +154,12 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
         }  # fmt: skip
         if app.conf.task_always_eager:
             return publish(**call)
-        self._accept(app, id_, args, kwargs, {**options, "link": link, "link_error": link_error})
+        delay = publications.seconds_until(options.pop("eta", None), app.now())
+        kept = {**options, "link": link, "link_error": link_error}
+        self._accept(app, id_, args, kwargs, kept, delay)
+        if delay:
+            return self._waiting(id_, options)
+        call.pop("eta", None)
         try:
             return publish(**call)
         except BaseException:
@@ -173,8 +180,22 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
                 return args, kwargs
             raise
 
+    def _waiting(self, id_: str, options: Mapping[str, Any]) -> "AsyncResult[Any]":
+        """Return what publishing would have returned."""
+        result = self.AsyncResult(id_)
+        parent = self.app.current_worker_task
+        if parent is not None and options.get("add_to_parent", True):
+            parent.add_trail(result)
+        return result
+
     def _accept(
-        self, app: celery.Celery, id_: str, args: Any, kwargs: Any, options: Mapping[str, Any]
+        self,
+        app: celery.Celery,
+        id_: str,
+        args: Any,
+        kwargs: Any,
+        options: Mapping[str, Any],
+        delay: float,
     ) -> None:
         kept = dict(options)
         parent = app.current_worker_task
@@ -187,7 +208,7 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
             signature=publications.signature(self.name, args, kwargs, id_, kept),
             lane=publications.lane_of(app, self.name, options),
             endpoint=messages.endpoint_of(kwargs),
-            delay=publications.seconds_until(options.get("eta"), app.now()),
+            delay=delay,
         )
         observation.accepted(id_, self.name, messages.endpoint_of(kwargs))
 

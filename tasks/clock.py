@@ -103,7 +103,7 @@ class Clock:
             if queue not in empty:
                 empty[queue] = self._depth(queue) == 0
             verdict, signature = ledger.resend(id_, queue_empty=empty[queue])
-            if verdict == "SEND":
+            if verdict == "SEND" and not delivery.expire(self._app, id_, signature):
                 logger.info("message_sent_again", extra={"id": id_})
                 delivery.send(self._app, signature)
                 sent += 1
@@ -113,14 +113,18 @@ class Clock:
         return sent
 
     def _depth(self, queue: str) -> int:
-        """Return how many messages wait in a queue; none in one that does not exist."""
-        with self._app.connection_for_write() as connection:
-            channel: Any = connection.default_channel
+        """Return how many messages wait in a queue; one that does not exist is made, and empty."""
+        with self._app.connection_for_write() as given:
+            connection: Any = given
             try:
-                found = channel.queue_declare(queue, passive=True)
+                # A channel of its own: RabbitMQ closes one that asks for what is not there.
+                with connection.channel() as channel:
+                    return int(channel.queue_declare(queue, passive=True).message_count)
             except ChannelError:
+                with connection.channel() as channel:
+                    # Without it RabbitMQ takes the message, and drops it.
+                    self._app.amqp.queues[queue](channel).declare()
                 return 0
-            return int(found.message_count)
 
     def _look(self) -> int:
         ledger = self.parts.ledger
@@ -134,5 +138,8 @@ class Clock:
         """End what `AsyncResult.revoke` told the workers: no message of it need be waiting."""
         now_revoked = set(self._revoked())
         for id_ in now_revoked - self._closed:
-            delivery.revoke(id_, self._app)
+            # Celery notes what has expired in the same place, before it says so.
+            signature = self.parts.ledger.signature(id_)
+            if signature and not delivery.expire(self._app, id_, signature):
+                delivery.revoke(id_, self._app)
         self._closed = now_revoked

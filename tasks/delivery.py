@@ -10,9 +10,9 @@ from celery.app.task import Context
 from kombu.utils.json import loads
 
 from ..runtime.exceptions import InferenceError
-from . import observation, streams
+from . import observation, publications, streams
 from .deployment import deployment, this_app
-from .exceptions import Revoked
+from .exceptions import Expired, Revoked
 from .ledger import State
 
 if TYPE_CHECKING:
@@ -37,6 +37,20 @@ def fail(app: Celery, id_: str, signature: str, error: InferenceError) -> bool:
         return False
     ledger.bury({"id": id_, **error.to_json(), "signature": json.loads(signature)})
     app.backend.mark_as_failure(id_, error, request=context(signature))
+    return True
+
+
+def expire(app: Celery, id_: str, signature: str) -> bool:
+    """End a request whose message has expired: RabbitMQ drops such messages without a word.
+
+    Returns:
+        False when it has not expired.
+    """
+    expires = loads(signature)["options"].get("expires")
+    if expires is None or publications.seconds_until(expires, app.now()):
+        return False
+    if close(app, id_, State.EXPIRED, Expired()):
+        app.backend.mark_as_revoked(id_, reason="expired", request=context(signature))
     return True
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import redis
 from celery import bootsteps
 from celery.worker import state
+from kombu.exceptions import ConnectionError as BrokerError
 from kombu.exceptions import OperationalError
 
 from ..tasks.clock import Clock
@@ -59,7 +60,7 @@ class Ticker(bootsteps.StartStopStep):
                 if is_due:
                     due = time.monotonic() + clock.parts.settings.polling.tick
                     clock.tick()
-            except (redis.RedisError, OperationalError, OSError) as error:
+            except (redis.RedisError, OperationalError, BrokerError, OSError) as error:
                 logger.warning("clock_tick_failed", extra={"error": str(error)})
             except Exception:
                 # The clock is what brings back everything else: it goes on.

@@ -77,9 +77,12 @@ class Ledger:
     def accept(
         self, id_: str, *, task: str, signature: str, lane: str, endpoint: str, delay: float = 0.0
     ) -> State:
-        """Open a row; an id that has one keeps it. Returns the row's state."""
-        due = delay + self.resend_after
-        _, state = self._call("accept", id_, task, signature, lane, endpoint, due)
+        """Open a row; an id that has one keeps it. Returns the row's state.
+
+        With a delay, in seconds, the request has no message until the clock sends it.
+        """
+        args = (task, signature, lane, endpoint, self.resend_after, delay)
+        _, state = self._call("accept", id_, *args)
         return State(_text(state))
 
     def withdraw(self, id_: str) -> bool:

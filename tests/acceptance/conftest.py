@@ -1,7 +1,7 @@
 """Real workers for the acceptance tests: processes that can be killed and started again."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from celery_sagemaker.local.stack import LocalStack
 from celery_sagemaker.tasks.deployment import deployment
 from celery_sagemaker.workers import create_app
 from harness import Environment, Worker
+from rabbitmq import RabbitMQ, own_rabbitmq
 
 #: Redis databases of the tests: one each, so that none sees another's messages.
 DATABASES = itertools.count(1)
@@ -31,16 +32,38 @@ QUICK = {
 }
 
 
+@pytest.fixture(scope="session")
+def quick() -> Mapping[str, str]:
+    """The variables of the short times."""
+    return {f"CELERY_SAGEMAKER_{name}": value for name, value in QUICK.items()}
+
+
+@pytest.fixture(scope="session")
+def databases(sagemaker_local: LocalStack) -> Iterator[str]:
+    """Addresses of Redis databases that no other test has."""
+    url = sagemaker_local.redis_url.removesuffix("/0")
+    return (f"{url}/{number}" for number in DATABASES)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitMQ]:
+    """A RabbitMQ for the whole session; what a test leaves in it, the next one clears."""
+    with own_rabbitmq() as node:
+        yield node
+
+
 @pytest.fixture
 def environment(
     sagemaker_environment: Environment,
     sagemaker_local: LocalStack,
+    quick: Mapping[str, str],
+    databases: Iterator[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Environment:
     """The local stack with short times and a Redis database of the test's own."""
-    url = sagemaker_local.redis_url.removesuffix("/0")
-    ours = {f"CELERY_SAGEMAKER_{name}": value for name, value in QUICK.items()} | {
-        "CELERY_SAGEMAKER_BROKER_URL": f"{url}/{next(DATABASES)}",
+    ours = {
+        **quick,
+        "CELERY_SAGEMAKER_BROKER_URL": next(databases),
         "CELERY_SAGEMAKER_ENDPOINTS__ECHO__OUTPUT_PATH": f"s3://{sagemaker_local.bucket}/outputs",
     }
     for name, value in ours.items():

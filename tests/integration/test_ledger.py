@@ -153,6 +153,21 @@ def test_a_parked_request_waits_its_time(ledger: Ledger) -> None:
     assert status.attempts == {"InternalFailure": 2}
 
 
+def test_a_request_for_later_has_no_message_until_then(ledger: Ledger) -> None:
+    """It can neither be begun nor be due early; its first message is no repetition."""
+    ledger.accept(
+        "a", task="sagemaker.invoke", signature="{}", lane="q/0", endpoint="e", delay=90.0
+    )
+    assert ledger.begin("a", "sagemaker.invoke", "one") == "PARKED"
+    assert ledger.due(ledger.now() + 89) == []
+    assert ledger.due(ledger.now() + 91) == [("a", "q/0")]
+    for _ in range(ledger.max_deliveries):
+        late(ledger)
+        assert ledger.resend("a", queue_empty=True) == ("SEND", "{}")
+    late(ledger)
+    assert ledger.resend("a", queue_empty=True) == ("LOST", "{}")
+
+
 def test_a_parked_request_has_not_died(ledger: Ledger) -> None:
     """Handing back is no delivery that counts towards poison."""
     accept(ledger)

@@ -13,6 +13,9 @@ from celery_sagemaker.config import celery as configured
 from kombu import Exchange, Queue
 from kombu.transport import redis as transport
 
+#: The names of all settings that the installed Celery has.
+KNOWN = frozenset(dict(flatten(NAMESPACES)))
+
 RABBIT = Settings(broker_url="amqp://h//", result_url="redis://r/0", state_url="redis://r/0")
 
 
@@ -27,7 +30,7 @@ def made(settings: Settings) -> Celery:
 def test_only_settings_that_celery_knows(settings: Settings) -> None:
     """A misspelt setting would be accepted by Celery and do nothing."""
     given = configured.celery_settings(settings)
-    assert set(given) - set(dict(flatten(NAMESPACES))) == set()
+    assert set(given) <= KNOWN
     assert len(given) > 30
 
 
@@ -42,6 +45,50 @@ def test_rabbitmq_gets_no_options_of_redis() -> None:
     """Its client would refuse them."""
     options = configured.celery_settings(RABBIT)["broker_transport_options"]
     assert options == {"confirm_publish": True}
+
+
+def test_rabbitmq_has_quorum_queues() -> None:
+    """All of ours; and no limit drops what the ledger still counts."""
+    declared = made(RABBIT).amqp.queues
+    assert set(declared) == set(queues.ALL)
+    for queue in declared.values():
+        arguments: Any = queue.queue_arguments
+        assert (arguments["x-queue-type"], queue.exchange.type) == ("quorum", "topic")
+        limit = arguments["x-delivery-limit"]
+        assert limit > 20 * RABBIT.ledger.max_deliveries
+
+
+@pytest.mark.skipif(
+    "task_create_missing_queue_type" not in KNOWN, reason="Celery 5.5 has no such setting"
+)
+def test_a_queue_that_is_only_named_is_of_the_same_kind() -> None:
+    """By `-Q`, or by a route."""
+    named = made(RABBIT).amqp.queues["named"]
+    assert (named.queue_arguments, named.exchange.type) == ({"x-queue-type": "quorum"}, "topic")
+
+
+def test_rabbitmq_is_waited_for_and_not_for_ever() -> None:
+    """A publisher waits for the confirmation of each message of ours, for a while."""
+    route = made(RABBIT).amqp.router.route({}, "sagemaker.invoke")
+    assert route["confirm_timeout"] == configured.CONFIRM_TIMEOUT
+    assert "confirm_timeout" not in made(Settings()).amqp.router.route({}, "sagemaker.invoke")
+
+
+def test_a_lost_connection_to_rabbitmq_leaves_the_prefetch_as_it_is() -> None:
+    """Quorum queues take no second prefetch count: one that was lowered would stay low."""
+    conf = made(RABBIT).conf
+    assert not conf.worker_enable_prefetch_count_reduction
+    assert conf.worker_detect_quorum_queues
+    assert conf.worker_prefetch_multiplier == 1
+
+
+def test_amqps_checks_the_host_name() -> None:
+    """py-amqp checks the certificate, but whose it is only if it is told."""
+    settings = Settings(broker_url="amqps://u:p@mq.example:5671//", result_url="redis://r/0")
+    assert made(settings).connection_for_write().ssl == {
+        "cert_reqs": ssl.CERT_REQUIRED,
+        "server_hostname": "mq.example",
+    }
 
 
 def test_what_a_kill_must_not_lose() -> None:
@@ -111,6 +158,16 @@ def test_somebody_elses_queues_stay() -> None:
         app.conf.update(configured.task_settings(app))
         assert set(app.amqp.queues.consume_from) == {own, *queues.ALL}
     assert app.amqp.queues["q"].routing_key == "q"
+
+
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+def test_our_queues_are_of_an_apps_own_kind(kind: str) -> None:
+    """One quorum queue more would change how Celery treats all the others of the app."""
+    app = Celery("theirs", broker="amqp://h//", set_as_current=False)
+    app.conf.task_default_queue_type = kind
+    app.conf.update(configured.task_settings(app))
+    found = {(q.queue_arguments or {}).get("x-queue-type") for q in app.amqp.queues.values()}
+    assert found == {"quorum" if kind == "quorum" else None}
 
 
 def test_tls_checks_the_certificate() -> None:

@@ -164,8 +164,9 @@ def test_an_error_names_its_key(values: dict[str, object], key: str, part: str) 
 
 
 def test_rabbitmq_cannot_keep_the_state() -> None:
-    """Both addresses that would follow the broker have to be given, and one run says so."""
+    """Both addresses that would follow the broker are missing, and one run says so; one will do."""
     assert set(problems(broker_url="amqp://h//")) == {"result_url", "state_url"}
+    assert Settings(broker_url="amqp://h//", result_url="redis://r/0").state_url == "redis://r/0"
 
 
 def test_every_problem_is_named_with_its_place(

@@ -35,7 +35,8 @@ def fail(code: Exit, message: str) -> NoReturn:
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Turn the errors a user can do something about into one line and an exit code."""
-    from kombu.exceptions import OperationalError  # noqa: PLC0415 - `--help` needs none of these
+    from kombu.exceptions import ChannelError, OperationalError  # noqa: PLC0415 - not for `--help`
+    from kombu.exceptions import ConnectionError as BrokerError  # noqa: PLC0415
     from redis.exceptions import RedisError  # noqa: PLC0415
 
     from ...config import SettingsError  # noqa: PLC0415
@@ -47,8 +48,10 @@ def one_line_errors() -> Iterator[None]:
         fail(Exit.USAGE, f"settings: {'; '.join(str(error).splitlines())}")
     except exceptions.InvalidRequest as error:
         fail(Exit.USAGE, str(error))
-    except (RedisError, OperationalError) as error:
+    except RedisError as error:
         fail(Exit.UNREACHABLE, f"Redis: {error}")
+    except (OperationalError, BrokerError, ChannelError) as error:
+        fail(Exit.UNREACHABLE, f"broker: {error}")
     except exceptions.S3Error as error:
         fail(Exit.UNREACHABLE, f"S3: {error}")
     except exceptions.InferenceError as error:

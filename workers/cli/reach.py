@@ -1,4 +1,4 @@
-"""Are Redis and S3 there? Asked before anything that would otherwise retry for a minute."""
+"""Are Redis, RabbitMQ and S3 there? Asked before what would otherwise retry for a minute."""
 
 import ssl
 from collections.abc import Iterable
@@ -11,11 +11,14 @@ PING_SECONDS = 3.0
 
 
 def require_redis(urls: Iterable[str]) -> None:
-    """End with exit code 3 and one line unless every Redis answers PING."""
+    """End with exit code 3 and one line unless every Redis, and a broker that is none, answers."""
+    from ...config.addresses import is_redis  # noqa: PLC0415 - `--help` needs none of it
+
     for url in dict.fromkeys(urls):
-        problem = ping(url)
+        name, look = ("Redis", ping) if is_redis(url) else ("RabbitMQ", log_in)
+        problem = look(url)
         if problem is not None:
-            fail(Exit.UNREACHABLE, f"cannot reach Redis at {place(url)}: {problem}")
+            fail(Exit.UNREACHABLE, f"cannot reach {name} at {place(url)}: {problem}")
 
 
 def ping(url: str) -> str | None:
@@ -35,6 +38,23 @@ def ping(url: str) -> str | None:
             client.ping()
     except (redis.RedisError, OSError, ssl.SSLError, ValueError) as error:
         return str(error) or type(error).__name__
+    return None
+
+
+def log_in(url: str) -> str | None:
+    """Why RabbitMQ does not let us in, or None when it does."""
+    from kombu import Connection  # noqa: PLC0415 - `--help` needs none of it
+    from kombu.exceptions import ChannelError, KombuError  # noqa: PLC0415
+    from kombu.exceptions import ConnectionError as BrokerError  # noqa: PLC0415
+
+    from ...config.celery import certificate_check  # noqa: PLC0415
+
+    checked = certificate_check(url) or False
+    with Connection(url, connect_timeout=PING_SECONDS, ssl=checked) as connection:
+        try:
+            connection.ensure_connection(max_retries=1)
+        except (KombuError, BrokerError, ChannelError, OSError) as error:
+            return str(error) or type(error).__name__
     return None
 
 
