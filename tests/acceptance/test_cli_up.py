@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from harness import eventually
 
 CLI = (sys.executable, "-c", "from celery_sagemaker.workers.cli import main; main()")
 
@@ -150,19 +151,23 @@ def test_no_s3_is_one_line(stack: dict[str, str], url: str | None, bucket: str, 
     assert found.stderr.count("\n") == 1
 
 
-def test_up_starts_its_worker_again_and_leaves_nothing_behind() -> None:
-    """A killed worker is replaced; after Ctrl-C no process is left."""
+def test_up_starts_its_processes_again_and_leaves_nothing_behind() -> None:
+    """A killed worker and a killed beat are replaced; after Ctrl-C no process is left."""
     process, environment = start_up()
     with process:
-        worker = next(pid for pid in descendants(process.pid) if "sagemaker.poll" in command(pid))
+        worker, beat = (running(process.pid, part) for part in ("sagemaker.poll", "workers.beat"))
+        assert worker
+        assert beat
         os.kill(worker, signal.SIGKILL)
+        os.kill(beat, signal.SIGKILL)
+        eventually(lambda: running(process.pid, "workers.beat") not in {None, beat})
         answered = run(environment, "invoke", "echo", "-d", "again")
         children = descendants(process.pid)
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
     assert answered.stdout.strip() == "again"
-    assert worker not in children
-    assert len(children) >= 3
+    assert not {worker, beat} & children
+    assert len(children) >= 4
     assert wait_until_gone(children) == set()
 
 
@@ -174,6 +179,11 @@ def test_children_end_when_up_is_killed() -> None:
         process.kill()
         process.wait(10)
     assert wait_until_gone(children) == set()
+
+
+def running(parent: int, part: str) -> int | None:
+    """The process below one that has a part of a command line."""
+    return next((pid for pid in descendants(parent) if part in command(pid)), None)
 
 
 def command(pid: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import redis
 from botocore.stub import Stubber
 from celery import Celery
 from celery.beat import Service
@@ -19,8 +20,9 @@ from celery_sagemaker.tasks.exceptions import InvalidSchedule, NoSuchSchedule, S
 from celery_sagemaker.tasks.ledger import Run, State
 from celery_sagemaker.tasks.schedules import RunState, ending, sync
 from celery_sagemaker.tasks.schedules.task import message
-from celery_sagemaker.workers import create_app
+from celery_sagemaker.workers import create_app, install
 from celery_sagemaker.workers.beat import Scheduler, configure
+from harness import eventually
 
 
 @pytest.fixture
@@ -426,6 +428,24 @@ def test_an_endpoint_is_warmed_up(app: Celery, parts: Deployment) -> None:
     assert schedules.runs("nightly") == []
 
 
+def test_somebody_else_s_app_has_one_beat(prefix: str, sagemaker_redis_url: str) -> None:
+    """Its own `beat_schedule` and our schedules, over its own broker."""
+    url = sagemaker_redis_url.removesuffix("/0") + "/15"
+    shop = install(Celery("shop", broker=url, backend=url, set_as_current=False))
+    shop.conf.beat_schedule = {"theirs": {"task": "shop.save", "schedule": 1.0}}
+    schedules.add("often", every=3_600, endpoint="echo", payload="x", app=shop)
+    parts = deployment(shop)
+    behind(parts, "often", parts.schedules.now() // 3_600 * 3_600 - 3_600)
+    made = beat(shop)
+    with redis.Redis.from_url(url) as broker:
+        eventually(lambda: made.tick() > 0 and broker.llen("celery") > 0)
+        assert parts.ledger.counts() == {"ACCEPTED": 1}
+        broker.delete("celery", "sagemaker.poll")
+    made.close()
+    parts.close()
+    shop.close()
+
+
 def test_an_app_with_its_own_redbeat_is_told(app: Celery) -> None:
     """Its entries are somewhere else: one beat cannot serve both."""
     app.conf.redbeat_key_prefix = "theirs:"
@@ -438,14 +458,14 @@ def test_a_lost_lock_is_taken_again(app: Celery, caplog: pytest.LogCaptureFixtur
     service = Service(app, scheduler_cls=Scheduler)
     made: Any = service.scheduler
     made.tick()
-    redis = deployment(app).ledger.client
-    redis.delete(made.lock_key)
+    client = deployment(app).ledger.client
+    client.delete(made.lock_key)
     assert made.tick() > 0
     assert "beat_lock_lost" in caplog.text
     made.tick()
-    assert redis.exists(made.lock_key)
+    assert client.exists(made.lock_key)
     made.close()
-    assert not redis.exists(made.lock_key)
+    assert not client.exists(made.lock_key)
 
 
 def test_a_schedule_of_a_newer_version_stays(
