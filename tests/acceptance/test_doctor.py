@@ -65,7 +65,7 @@ FAULTS = {
 def run(code: str, environment: Environment, *options: str) -> subprocess.CompletedProcess[str]:
     """Run the doctor to its end."""
     return subprocess.run(
-        [sys.executable, "-c", code, "doctor", *options],
+        [sys.executable, "-c", code, "doctor", "--json", "--timeout", "10", *options],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
@@ -103,7 +103,7 @@ def test_a_healthy_set_up_has_no_findings(
     workers.append(Worker(ours, tmp_path / "worker.log", OURS))
     workers[0].start()
     wait_for(1, ours["CELERY_SAGEMAKER_BROKER_URL"])
-    found = run(CLI, ours, "--json", "--strict")
+    found = run(CLI, ours, "--strict")
     assert bad(found.stdout) == []
     assert found.returncode == 0
     groups = {f["id"].partition(".")[0] for f in json.loads(found.stdout)["findings"]}
@@ -187,7 +187,7 @@ def test_a_broken_set_up_shows_every_fault(broken: Environment) -> None:
     What was seen names the queue, the endpoint, the bucket, the versions that are to be mended.
     """
     limited = broken["CELERY_SAGEMAKER_BROKER_URL"].replace("//", "//limited:hunter2@")
-    found = run(FAST, broken | {"CELERY_SAGEMAKER_BROKER_URL": limited}, "--json")
+    found = run(FAST, broken | {"CELERY_SAGEMAKER_BROKER_URL": limited})
     faults = bad(found.stdout)
     assert {(f["id"], f["severity"]) for f in faults if f["severity"] != "note"} == FAULTS
     assert all(f["seen"] and f["consequence"] and f["remedy"] for f in faults)

@@ -188,6 +188,15 @@ def test_somebody_elses_message_has_no_age(url: str) -> None:
     assert (found["sagemaker.stream"].depth, found["sagemaker.stream"].oldest) == (1, None)
 
 
+def test_without_a_ledger_what_waits_is_counted_and_not_dated(url: str) -> None:
+    """That there is none is told elsewhere."""
+    with redis.Redis.from_url(url) as client:
+        client.lpush("sagemaker.invoke", '{"headers": {"id": "unknown"}}')
+    looked = target(url, state_url="redis://127.0.0.1:1/0")
+    found = {waiting.name: waiting for waiting in queues.probe(looked)}
+    assert (found["sagemaker.invoke"].depth, found["sagemaker.invoke"].oldest) == (1, None)
+
+
 @pytest.fixture
 def bucket(sagemaker_local: LocalStack, sagemaker_environment: dict[str, str]) -> str:
     """A bucket of the test's own."""

@@ -14,8 +14,9 @@ from ..inspection import COMMAND
 from . import clocks
 from .target import Target, connected, reason
 
-#: Seconds that workers have to answer: all are waited for, since nobody knows how many there are.
-SECONDS = 3.0
+#: Share of an answer's time that workers have for a ping. All of it is waited for, since nobody
+#: knows how many there are.
+SHARE = 0.6
 
 #: Seconds after which Redis delivers a message again, where a worker does not say: kombu's default.
 VISIBILITY = 3_600.0
@@ -76,7 +77,9 @@ def probe(target: Target) -> Fleet:
     away = broker_away(target)
     if away is not None:
         return Fleet(away=away)
-    pongs = cast("list[dict[str, Any]]", target.app.control.ping(timeout=SECONDS) or [])
+    pongs = cast(
+        "list[dict[str, Any]]", target.app.control.ping(timeout=target.seconds * SHARE) or []
+    )
     names = [name for pong in pongs for name in pong]
     once = sorted(set(names))
     return Fleet(
@@ -118,7 +121,7 @@ def _ask_all(target: Target, names: list[str]) -> list[Worker]:
 def _ask(target: Target, command: str, names: list[str]) -> dict[str, Any]:
     # With all answers there it does not wait any longer.
     replies = target.app.control.broadcast(
-        command, destination=names, reply=True, timeout=SECONDS, limit=len(names)
+        command, destination=names, reply=True, timeout=target.seconds, limit=len(names)
     )
     return dict(flatten_reply(replies or []))
 

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+import redis
 from kombu.exceptions import ChannelError
 
 from ...config.queues import ALL
-from ...tasks.deployment import deployment
+from ...tasks.ledger import Ledger
 from .findings import Check, Finding, counted, duration
 from .fleet import Fleet
 from .fleet import probe as ask
@@ -97,14 +98,17 @@ def _look(target: Target, connection: Any, name: str) -> Waiting:
 def _oldest(target: Target, channel: Any, name: str) -> float | None:
     """Return the age of the oldest message, by the ledger; a message alone has no time."""
     keys = [channel._q_for_pri(name, step) for step in channel.priority_steps]  # noqa: SLF001 - kombu has no other
-    with connected(target.settings.broker_url, target.seconds) as client:
-        bodies = [client.lindex(key, -1) for key in keys]
-    ledger = deployment(target.app).ledger
-    now, ages = ledger.now(), []
-    for body in bodies:
-        row = ledger.status(_id(cast("bytes | None", body)))
-        if row is not None and row.accepted_at:
-            ages.append(now - row.accepted_at)
+    with connected(target.settings.broker_url, target.seconds) as broker:
+        bodies = [broker.lindex(key, -1) for key in keys]
+    try:
+        with connected(target.settings.state_url, target.seconds) as client:
+            ledger = Ledger(client, target.settings.prefix)
+            rows = [ledger.status(_id(cast("bytes | None", body))) for body in bodies]
+            now = ledger.now()
+    except redis.RedisError:
+        # Of a ledger that cannot be read another subject tells.
+        return None
+    ages = [now - row.accepted_at for row in rows if row is not None and row.accepted_at]
     return max(ages, default=None)
 
 
