@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from . import addresses, errors, sources
 from .endpoints import EndpointSettings, RetryOverride, RetryOverrides
 from .sections import (
+    AllowSettings,
     BatchSettings,
     BudgetSettings,
     Count,
@@ -79,6 +80,7 @@ class Settings(BaseSettings):
     """Seconds a retry may wait inside the worker; a longer wait frees the slot."""
     concurrency: Count = 8
     """Calls a worker process makes at once: threads and HTTP connections."""
+    allow: AllowSettings = AllowSettings()
     ledger: LedgerSettings = LedgerSettings()
     polling: PollingSettings = PollingSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
@@ -216,6 +218,7 @@ def _known() -> dict[str, list[str]]:
     """The keys of each section."""
     models: dict[str, type[BaseModel]] = {
         "": Settings,
+        "allow": AllowSettings,
         "ledger": LedgerSettings,
         "polling": PollingSettings,
         "timeouts": TimeoutSettings,

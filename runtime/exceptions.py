@@ -3,7 +3,8 @@
 InferenceError
 ├─ InvalidRequest                 refused here, nothing was sent
 │  ├─ UnsupportedMember
-│  └─ PayloadTooLarge
+│  ├─ PayloadTooLarge
+│  └─ NotAllowed
 ├─ ServiceError                   the service answered
 │  ├─ ValidationError
 │  ├─ ModelError
@@ -132,6 +133,13 @@ class UnsupportedMember(InvalidRequest):
 
 class PayloadTooLarge(InvalidRequest):
     """The payload is larger than the operation takes."""
+
+
+class NotAllowed(InvalidRequest):
+    """The settings do not allow it; nothing was sent.
+
+    Members: endpoint, or location.
+    """
 
 
 class ServiceError(InferenceError):

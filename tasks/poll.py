@@ -84,7 +84,7 @@ def find(parts: Deployment, pending: list[Pending]) -> dict[str, float]:
 def _list(parts: Deployment, parent: str, wanted: set[str]) -> dict[str, float]:
     present, seen = {}, 0
     try:
-        for found in parts.store.list(S3Location.parse(parent)):
+        for found in parts.outputs.list(S3Location.parse(parent)):
             seen += 1
             if str(found.location) in wanted:
                 present[str(found.location)] = found.last_modified.timestamp()
@@ -99,7 +99,7 @@ def _head(parts: Deployment, parent: str, wanted: Iterable[str]) -> dict[str, fl
     present = {}
     for location in wanted:
         try:
-            found = parts.store.head(S3Location.parse(location))
+            found = parts.outputs.head(S3Location.parse(location))
         except S3AccessDenied as error:
             # What is there can be read; what is not there yet looks forbidden.
             _say_hidden(parent, error)
