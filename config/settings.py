@@ -70,6 +70,8 @@ class Settings(BaseSettings):
     """AWS region; by default what the AWS configuration says."""
     broker_payload_limit: Count = 65_536
     """Bytes a payload may have to travel in a message; a bigger one goes to staging."""
+    message_limit: Count = 16_777_216
+    """Bytes a task message may have, canvas included; a bigger one is refused."""
     result_inline_limit: Count = 1_048_576
     """Bytes an output may have to be kept in the result; of a bigger one, its location is."""
     visibility_timeout: WholeSeconds = 120

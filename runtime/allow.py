@@ -136,7 +136,7 @@ class Allowed:
         self.check_endpoint(request.endpoint_name, component)
         location = getattr(request, "input_location", None)
         if location is not None:
-            self.check_location(location)
+            self.check_location(str(location))
 
     def check_location(self, location: str) -> None:
         """Refuse to let `s3://bucket/key` be read that is not within the list.

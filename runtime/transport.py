@@ -57,8 +57,8 @@ class BotoTransport:
             InvalidRequest: the service would refuse it, or the settings do; nothing was sent.
             InferenceError: whatever else went wrong, as one of its classes.
         """
-        self._allowed.check_request(request)
         request.validate()
+        self._allowed.check_request(request)
         with translate():
             answer: Any = self._clients.runtime.invoke_endpoint(**request.parameters())
             return InvokeEndpointResponse(
@@ -77,8 +77,8 @@ class BotoTransport:
             InvalidRequest: the service would refuse it, or the settings do; nothing was sent.
             InferenceError: whatever else went wrong, as one of its classes.
         """
-        self._allowed.check_request(request)
         request.validate()
+        self._allowed.check_request(request)
         with translate():
             answer: Any = self._clients.runtime.invoke_endpoint_async(**request.parameters())
         return async_response(answer)
@@ -97,8 +97,8 @@ class BotoTransport:
         Raises:
             InvalidRequest: the service would refuse it, or the settings do; nothing was sent.
         """
-        self._allowed.check_request(request)
         request.validate()
+        self._allowed.check_request(request)
 
         def call() -> Any:
             parameters = request.parameters()

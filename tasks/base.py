@@ -62,6 +62,14 @@ ENDS = {
 }
 
 
+#: Fields of a row that hold a payload, or an answer: nothing for the dead-letter list.
+_CONTENT = frozenset({"signature", "collecting", "outcome"})
+
+
+def _described(run: Run) -> dict[str, str]:
+    return {name: value for name, value in run.row.items() if name not in _CONTENT}
+
+
 class HandedBack(Ignore):
     """The request goes on in `seconds`, in another run; this one has nothing more to do."""
 
@@ -251,7 +259,7 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
         except InferenceError as error:
             if isinstance(error, PoisonMessage | MalformedMessage):
                 self.deployment.ledger.bury(
-                    {"id": run.id, "task": self.name, **error.to_json(), "row": dict(run.row)}
+                    {"id": run.id, "task": self.name, **error.to_json(), "row": _described(run)}
                 )
             return {"error": error.to_json()}
 

@@ -19,6 +19,7 @@ from . import outputs
 from .collect import collect
 from .delivery import send
 from .deployment import Deployment, deployment
+from .exceptions import MalformedMessage
 from .ledger import Pending
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ _hidden: set[str] = set()
 @shared_task(bind=True, name="sagemaker.poll", ignore_result=True, acks_late=True)
 def poll(self: "celery.Task[Any, Any]", prefix: str) -> None:
     """Look once for the awaited outputs under `prefix`, an S3 location that ends in a slash."""
+    if not isinstance(prefix, str):
+        raise MalformedMessage("A look is at an S3 location.")
     app = self.app
     parts = deployment(app)
     try:

@@ -255,7 +255,11 @@ def test_a_job_of_somebody_else_is_refused_by_the_worker(
 def test_a_manifest_names_nothing_else(configure: Configure, root: str, split: str | None) -> None:
     """What it lists is asked for as everything is: no object of another place is read."""
     configure()
-    options = {"s3_data_type": "ManifestFile", "split_type": split, "output": f"{root}/out"}
+    options: dict[str, Any] = {
+        "s3_data_type": "ManifestFile",
+        "split_type": split,
+        "output": f"{root}/out",
+    }
     good = batch.submit("echo", input=f"{root}/in/good.json", **options)
     evil = batch.submit("echo", input=f"{root}/in/evil.json", **options)
     parts = deployment(configure(s3_read=f"{root}/in", s3_write=f"{root}/out"))
