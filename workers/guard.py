@@ -68,9 +68,12 @@ class Guard(bootsteps.StartStopStep):
             try:
                 if not is_theirs(message):
                     envelopes.check(message, runs, limit)
+                return take(message)
             except MalformedMessage as error:
                 return refuse(app, message, error)
-            return take(message)
+            except STRANGE as error:
+                # Somebody else's task, whose messages are not checked.
+                return refuse(app, message, _unreadable(error))
 
         return handle
 
@@ -97,11 +100,18 @@ def is_theirs(message: Any) -> bool:
     Raises:
         MalformedMessage: it names no task, and protocol 1, which has it in the body, is unreadable.
     """
-    name = envelopes.name_of(message.headers)
-    if name is None and not (isinstance(message.headers, Mapping) and "task" in message.headers):
-        body = envelopes.decoded(message)
-        name = envelopes.name_of(body)
-    return name is not None and not name.startswith(OURS)
+    headers = message.headers
+    if not (isinstance(headers, Mapping) and "task" in headers):
+        headers = envelopes.decoded(message)
+    name = envelopes.name_of(headers)
+    if name is None or name.startswith(OURS):
+        return False
+    try:
+        # Celery makes a key of any id, and breaks at what is no text.
+        str.encode(headers.get("id"))
+    except (TypeError, UnicodeEncodeError):
+        return False
+    return True
 
 
 def refuse(app: Celery, message: Any, error: MalformedMessage) -> None:
@@ -122,7 +132,8 @@ def refuse(app: Celery, message: Any, error: MalformedMessage) -> None:
     )
     if id_ is not None and app.conf.task_serializer != "auth":
         _fail(app, id_, error)
-    message.ack()
+    if not message.acknowledged:
+        message.ack()
 
 
 def note(app: Celery, error: MalformedMessage, about: Mapping[str, Any]) -> None:
