@@ -87,6 +87,8 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
     reject_on_worker_lost = True
     track_started = False
     typing = False
+    # Celery logs a result's repr, and sends it with its events.
+    resultrepr_maxsize = 1
     accepts_delivered: ClassVar[bool] = True
     """Whether a message without a row opens one, as `app.send_task` by name needs."""
 
@@ -154,6 +156,9 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
         args, kwargs = self._composed(args or (), kwargs or {}, id_, options)
         app = self.app
         options = publications.as_moments(options, app.now())
+        # Else the message's headers, which Flower and events show, repeat the payload.
+        named = {"endpoint": messages.endpoint_of(kwargs)}
+        options = {"argsrepr": "()", "kwargsrepr": repr(named), **options}
         publish = super().apply_async
         call: dict[str, Any] = {
             "args": args, "kwargs": kwargs, "task_id": id_, "producer": producer,

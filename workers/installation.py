@@ -64,7 +64,7 @@ def _add_settings(sender: Celery, **_: object) -> None:
 
 
 def _add_steps(app: Celery) -> None:
-    from . import refusals  # noqa: PLC0415 - the signals of a worker
+    from . import quiet, refusals  # noqa: PLC0415 - the signals of a worker
     from .guard import Guard  # noqa: PLC0415
     from .ticker import Ticker  # noqa: PLC0415 - and its steps
     from .visibility import VisibilityHeartbeat  # noqa: PLC0415
@@ -73,3 +73,4 @@ def _add_steps(app: Celery) -> None:
     worker.add(Ticker)
     app.steps["consumer"].update((Guard, VisibilityHeartbeat))
     refusals.connect()
+    quiet.connect()
