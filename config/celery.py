@@ -15,6 +15,7 @@ from celery.app.defaults import NAMESPACES, flatten
 from . import addresses
 from .queues import INVOKE, add_queues, add_routes, queues, task_routes
 from .settings import Settings
+from .signing import signing_settings
 
 #: What every task of ours sets on itself, so that it holds in any app.
 TASK_OPTIONS: Mapping[str, Any] = MappingProxyType(
@@ -37,6 +38,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
     """Everything for an app of our own: ``app.conf.update(celery_settings(settings))``."""
     wanted = {
         **_messages(),
+        **signing_settings(settings.signing),
         **_worker(settings),
         **_broker(settings),
         **_results(settings),

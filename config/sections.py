@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -83,6 +84,26 @@ class AllowSettings(Section):
     """S3 prefixes that may be read, besides those of `s3_write`, staging and async outputs."""
     s3_write: Prefixes | None = None
     """S3 prefixes that may be written, besides staging."""
+
+
+class SigningSettings(Section):
+    """Signed messages: with a key, none is sent unsigned and none is taken; all three, or none."""
+
+    key: Path | None = None
+    """File of this process' private key: RSA, PEM."""
+    key_password: SecretStr | None = None
+    """Password of the key."""
+    certificate: Path | None = None
+    """File of the key's certificate, PEM; every worker needs it in its store."""
+    cert_store: Path | None = None
+    """Folder of the certificates whose messages are taken, this process' own among them."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "SigningSettings":
+        given = [self.key, self.certificate, self.cert_store]
+        if any(given) and not all(given):
+            raise ValueError("key, certificate and cert_store go together")
+        return self
 
 
 class LedgerSettings(Section):

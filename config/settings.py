@@ -26,6 +26,7 @@ from .sections import (
     LedgerSettings,
     LimitSettings,
     PollingSettings,
+    SigningSettings,
     StreamSettings,
     TimeoutSettings,
     WholeSeconds,
@@ -83,6 +84,7 @@ class Settings(BaseSettings):
     concurrency: Count = 8
     """Calls a worker process makes at once: threads and HTTP connections."""
     allow: AllowSettings = AllowSettings()
+    signing: SigningSettings = SigningSettings()
     ledger: LedgerSettings = LedgerSettings()
     polling: PollingSettings = PollingSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
@@ -221,6 +223,7 @@ def _known() -> dict[str, list[str]]:
     models: dict[str, type[BaseModel]] = {
         "": Settings,
         "allow": AllowSettings,
+        "signing": SigningSettings,
         "ledger": LedgerSettings,
         "polling": PollingSettings,
         "timeouts": TimeoutSettings,

@@ -10,6 +10,7 @@ from datetime import datetime
 from inspect import Signature
 from typing import Annotated, Any
 
+from celery.exceptions import SecurityError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ..runtime.exceptions import InferenceError
@@ -154,7 +155,16 @@ def decoded(message: Any) -> Any:
     except InferenceError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a decoder raises for a strange body
-        raise MalformedMessage(f"The body cannot be read ({type(error).__name__}).") from None
+        name = type(error).__name__
+        if _has_cause(error, SecurityError):
+            raise MalformedMessage(f"The message is not signed as it has to be ({name}).") from None
+        raise MalformedMessage(f"The body cannot be read ({name}).") from None
+
+
+def _has_cause(error: BaseException | None, kind: type[BaseException]) -> bool:
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def is_deeper(value: object, levels: int) -> bool:

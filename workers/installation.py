@@ -6,6 +6,7 @@ from celery import Celery, _state
 
 from ..config import Settings
 from ..config.celery import celery_settings, task_settings
+from ..config.signing import sign
 from ..tasks import configure
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def create_app(settings: Settings | None = None) -> Celery:
     settings = settings or Settings.load()
     app = Celery("celery_sagemaker")
     app.conf.update(celery_settings(settings))
+    sign(app, settings)
     configure(app, settings)
     _add_steps(app)
     _be_default(app)
