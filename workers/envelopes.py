@@ -6,11 +6,13 @@ and the ledger stand on; what the task itself is told, the task checks.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from inspect import Signature
 from typing import Annotated, Any
 
 from celery.exceptions import SecurityError
+from kombu import Queue
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ..runtime.exceptions import InferenceError
@@ -84,12 +86,12 @@ class _Headers(_Part):
 
 
 class _DeliveryInfo(_Part):
-    exchange: Route | None = None
-    routing_key: Route | None = None
+    exchange: Route
+    routing_key: Route
 
 
 class _Properties(_Part):
-    delivery_info: _DeliveryInfo | None = None
+    delivery_info: _DeliveryInfo
     priority: Annotated[int, Field(ge=0, le=255)] | None = None
     correlation_id: Name | None = None
     reply_to: Name | None = None
@@ -101,6 +103,30 @@ class _Message(_Part):
     body: tuple[
         list[Any], dict[Annotated[str, Field(max_length=NAME_LENGTH)], Any], _Embedded | None
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Takes:
+    """What a worker takes."""
+
+    runs: Mapping[str, Signature]
+    """How each task is called that it has."""
+    limit: int
+    """Bytes that a body may have."""
+    routes: frozenset[tuple[str, str]]
+    """Exchanges and routing keys of its queues; with an empty key, any of that exchange.
+
+    On Redis a message says itself how it came: what follows it would be sent the same way."""
+
+    @classmethod
+    def of(cls, runs: Mapping[str, Signature], limit: int, queues: Iterable[Queue]) -> "Takes":
+        """Make it of the queues that are consumed."""
+        routes: set[tuple[str, str]] = set()
+        for queue in queues:
+            is_direct = queue.exchange.type == "direct"
+            routes |= {("", queue.name)}
+            routes |= {(queue.exchange.name, queue.routing_key if is_direct else "")}
+        return cls(runs, limit, frozenset(routes))
 
 
 def name_of(headers: object) -> str | None:
@@ -116,21 +142,20 @@ def id_of(headers: object) -> str | None:
     return found if is_id else None
 
 
-def check(message: Any, runs: Mapping[str, Signature], limit: int) -> None:
+def check(message: Any, takes: Takes) -> None:
     """Check a message of one of our tasks.
 
     Args:
         message: kombu's; its body is decoded once, and Celery uses the same afterwards.
-        runs: how each task is called that this worker has.
-        limit: bytes that its body may have.
+        takes: what this worker takes.
 
     Raises:
         MalformedMessage: it is not to be taken; says why, and repeats nothing of its body.
     """
     size = len(message.body or b"")
-    if size > limit:
+    if size > takes.limit:
         raise MalformedMessage(
-            f"The message has {size:,} bytes, at most {limit:,} (message_limit)."
+            f"The message has {size:,} bytes, at most {takes.limit:,} (message_limit)."
         )
     body = decoded(message)
     if is_deeper(body, DEPTH):
@@ -141,7 +166,10 @@ def check(message: Any, runs: Mapping[str, Signature], limit: int) -> None:
         found = _Message.model_validate({**values, "body": _three(body)})
     except ValidationError as error:
         raise MalformedMessage(f"The message cannot be taken: {_said(error)}.") from None
-    _check_call(found, body, runs)
+    _check_call(found, body, takes.runs)
+    came = found.properties.delivery_info
+    if not takes.routes & {(came.exchange, came.routing_key), (came.exchange, "")}:
+        raise MalformedMessage("The message's delivery_info is that of another queue.")
 
 
 def decoded(message: Any) -> Any:

@@ -18,7 +18,7 @@ from ..tasks import delivery
 from ..tasks.deployment import deployment
 from ..tasks.exceptions import MalformedMessage
 from . import envelopes
-from .envelopes import OURS
+from .envelopes import OURS, Takes
 
 logger = logging.getLogger(__name__)
 
@@ -61,13 +61,14 @@ class Guard(bootsteps.StartStopStep):
     def _handler(self, app: Celery, take: Handler) -> Handler:
         ours = {name: task for name, task in app.tasks.items() if name.startswith(OURS)}
         runs = {name: inspect.signature(task.run) for name, task in ours.items()}
-        limit = deployment(app).settings.message_limit
+        queues = app.amqp.queues.consume_from.values()
+        takes = Takes.of(runs, deployment(app).settings.message_limit, queues)
 
         def handle(message: Any) -> Any:
             self._reached = True
             try:
                 if not is_theirs(message):
-                    envelopes.check(message, runs, limit)
+                    envelopes.check(message, takes)
                 return take(message)
             except MalformedMessage as error:
                 return refuse(app, message, error)
