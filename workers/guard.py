@@ -17,7 +17,7 @@ from celery import Celery, bootsteps
 from ..tasks import delivery
 from ..tasks.deployment import deployment
 from ..tasks.exceptions import MalformedMessage
-from . import envelopes
+from . import envelopes, inflating
 from .envelopes import OURS, Takes
 
 logger = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ class Guard(bootsteps.StartStopStep):
         parent.create_task_handler = lambda: self._handler(
             app, type(parent).create_task_handler(parent)
         )
+        inflating.bound()
         consumer = parent.task_consumer
         consumer.on_decode_error = lambda message, error: refuse(app, message, _unreadable(error))
         handlers = getattr(consumer.channel, "handlers", None)

@@ -23,6 +23,10 @@ class Masking(logging.Filter):
         shown = masked(text)
         if shown != text:
             record.msg, record.args = shown, ()
+        for name, value in vars(record).items():
+            if isinstance(value, str) and name not in {"msg", "exc_text"}:
+                # What was given as `extra`; a formatter may show it.
+                setattr(record, name, masked(value))
         if record.exc_info and record.exc_info[0] is not None:
             record.exc_text = masked(record.exc_text or _FORMAT.formatException(record.exc_info))
         elif record.exc_text:

@@ -65,13 +65,16 @@ def test_what_is_no_secret_stays(text: str) -> None:
 def test_a_log_has_neither_the_message_nor_the_cause_of_an_error_unmasked() -> None:
     """Foreign errors stay as the cause of ours; a traceback prints them."""
     logger, stream = logging.getLogger(__name__), io.StringIO()
-    logger.addHandler(logging.StreamHandler(stream))
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(message)s, address=%(address)s"))
+    logger.addHandler(handler)
     quiet._set_up(logger)
     error = RuntimeError("ours")
     error.__cause__ = ValueError("at https://user:SECRET@host/")
-    logger.error("failed at %s", "https://user:SECRET@host/", exc_info=error)
+    where = "https://user:SECRET@host/"
+    logger.error("failed at %s", where, exc_info=error, extra={"address": where})
     assert "SECRET" not in stream.getvalue()
-    assert "failed at https://***@host/" in stream.getvalue()
+    assert "failed at https://***@host/, address=https://***@host/" in stream.getvalue()
     assert "ValueError: at https://***@host/" in stream.getvalue()
 
 
