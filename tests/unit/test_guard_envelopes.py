@@ -9,7 +9,7 @@ import pytest
 from celery_sagemaker.tasks.exceptions import MalformedMessage
 from celery_sagemaker.workers import envelopes, inflating
 from celery_sagemaker.workers.envelopes import Takes
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kombu import Exchange, Queue, compression
 from kombu.message import Message
@@ -40,8 +40,9 @@ def message(body: Any = None, *, raw: bytes | None = None, **parts: Any) -> Mess
     came = {"exchange": "", "routing_key": QUEUE, **parts.pop("came", {})}
     headers = {"id": "i", "task": "sagemaker.poll", **parts.pop("headers", {})}
     text = json.dumps([["p"], {}, EMBED] if body is None else body).encode()
+    body_: Any = text if raw is None else raw
     return Message(
-        body=text if raw is None else raw,
+        body=body_,
         content_type=parts.get("content_type", "application/json"),
         content_encoding="utf-8",
         headers=headers,
@@ -61,7 +62,7 @@ def test_a_good_message_is_taken() -> None:
     """As Celery writes it, with whatever a canvas puts behind it."""
     signature = {"task": "any", "args": [], "kwargs": {}, "options": {}, "immutable": True}
     embed = {"callbacks": [signature], "errbacks": None, "chain": [signature], "chord": signature}
-    headers = {
+    headers: dict[str, Any] = {
         "eta": "2026-01-01T00:00:00+00:00", "expires": None, "timelimit": [None, 5],
         "retries": 0, "group": None, "group_index": 3, "stamps": {}, "parent_id": "p",
     }  # fmt: skip
@@ -111,6 +112,7 @@ def test_deep_messages_are_refused(levels: int) -> None:
 
 
 @given(JSON, JSON, JSON)
+@settings(max_examples=50)
 def test_any_message_is_taken_or_refused(body: Any, header: Any, name: Any) -> None:
     """With an error of ours, which is short, and repeats nothing of the body."""
     marked = [body, "SECRET"]
@@ -127,6 +129,7 @@ def test_any_message_is_taken_or_refused(body: Any, header: Any, name: Any) -> N
 
 
 @given(JSON, st.integers(0, 6))
+@settings(max_examples=50)
 def test_depth_is_that_of_lists_and_objects(value: Any, levels: int) -> None:
     """Counted without recursion, as recursion counts it."""
 
@@ -143,7 +146,8 @@ def test_a_small_message_does_not_become_a_large_one(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What kombu compressed is whole again; beyond the limit nothing is kept."""
-    monkeypatch.setattr(compression, "_decoders", dict(compression._decoders))
+    theirs: Any = compression
+    monkeypatch.setattr(theirs, "_decoders", dict(theirs._decoders))
     inflating.bound()
     small, _ = compression.compress(b"x" * 10_000, kind)
     assert compression.decompress(small, kind) == b"x" * 10_000
