@@ -16,7 +16,7 @@ PACKAGES := channels config local runtime tasks workers
 RUN := $(UV) run --locked --all-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-oldest docs demo lint types lock clean wheel bench
+.PHONY: help install test test-oldest docs demo lint types lock audit clean wheel bench
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,10 @@ types: install ## Check the types
 
 lock: $(filter .uv/bin/uv,$(UV)) ## Renew uv.lock
 	$(UV) lock --upgrade
+
+audit: install ## Look for known vulnerabilities of what uv.lock has; asks PyPI
+	$(UV) export --quiet --locked --all-extras --all-groups --no-emit-project > .venv/audit.txt
+	$(UV) tool run --quiet 'pip-audit>=2.9' --strict --disable-pip --require-hashes -r .venv/audit.txt
 
 wheel: install ## Build the wheel into dist/
 	rm -rf build/lib build/bdist.*  # else setuptools packs modules that are long gone

@@ -68,7 +68,12 @@ def _broker(url: str) -> str:
     return _redis(url) if scheme in REDIS else url
 
 
-def _s3(location: str) -> str:
+def s3(location: str) -> str:
+    """Return an S3 prefix without its final slash.
+
+    Raises:
+        ValueError: it is none.
+    """
     scheme, _, rest = location.partition("://")
     bucket = rest.partition("/")[0]
     if scheme != "s3" or not BUCKET.fullmatch(bucket):
@@ -78,4 +83,4 @@ def _s3(location: str) -> str:
 
 BrokerUrl = Annotated[str, AfterValidator(_broker)]
 RedisUrl = Annotated[str, AfterValidator(_redis)]
-S3Prefix = Annotated[str, AfterValidator(_s3)]
+S3Prefix = Annotated[str, AfterValidator(s3)]

@@ -17,6 +17,7 @@ from . import addresses
 from .queues import INVOKE, add_queues, add_routes, queues, task_routes
 from .schedules import SCHEDULER
 from .settings import Settings
+from .signing import signing_settings
 
 #: What every task of ours sets on itself, so that it holds in any app.
 TASK_OPTIONS: Mapping[str, Any] = MappingProxyType(
@@ -48,6 +49,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
     rabbitmq = not addresses.is_redis(settings.broker_url)
     wanted = {
         **_messages(),
+        **signing_settings(settings.signing),
         **_worker(settings),
         **_broker(settings),
         **(_rabbitmq() if rabbitmq else {}),

@@ -130,6 +130,7 @@ DEFAULTS: Mapping[str, RetryPolicy] = MappingProxyType(
         "InvalidRequest": _never("the request is wrong and was not sent"),
         "UnsupportedMember": _never("the installed botocore does not know the member"),
         "PayloadTooLarge": _never("the payload stays too large"),
+        "NotAllowed": _never("the settings have to be changed first"),
         "ValidationError": _never("the service refuses this request"),
         "RequestTooLarge": _never("the payload stays too large (413)"),
         "AccessDeniedException": _never("a policy has to be changed first"),

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -14,6 +15,8 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import NoDecode
+
+from . import addresses
 
 #: Characters that a key of tokens must have at least: 32 of hexadecimal are 128 bits.
 KEY_LENGTH = 32
@@ -44,8 +47,19 @@ def _origins(origins: Sequence[str]) -> Sequence[str]:
     return origins
 
 
+def _prefix(location: str) -> str:
+    found = addresses.s3(location)
+    if {".", ".."} & {*found.split("/")}:
+        raise ValueError("has a part . or .., which no key may have")
+    return found
+
+
 #: NoDecode: pydantic-settings would take JSON only.
 Keys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_words), AfterValidator(_keys)]
+Patterns = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+Prefixes = Annotated[
+    tuple[Annotated[str, AfterValidator(_prefix)], ...], NoDecode, BeforeValidator(_words)
+]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words), AfterValidator(_origins)]
 
 
@@ -59,6 +73,37 @@ class Section(BaseModel):
         hide_input_in_errors=True,
         use_attribute_docstrings=True,
     )
+
+
+class AllowSettings(Section):
+    """What a worker may call, read and write, whatever a message says; None is anything."""
+
+    endpoints: Patterns | None = None
+    """Endpoints that may be called: `name`, or `name/component`, with `*`, `?` and `[...]`."""
+    s3_read: Prefixes | None = None
+    """S3 prefixes that may be read, besides those of `s3_write`, staging and async outputs."""
+    s3_write: Prefixes | None = None
+    """S3 prefixes that may be written, besides staging."""
+
+
+class SigningSettings(Section):
+    """Signed messages: with a key, none is sent unsigned and none is taken; all three, or none."""
+
+    key: Path | None = None
+    """File of this process' private key: RSA, PEM."""
+    key_password: SecretStr | None = None
+    """Password of the key."""
+    certificate: Path | None = None
+    """File of the key's certificate, PEM; every worker needs it in its store."""
+    cert_store: Path | None = None
+    """Folder of the certificates whose messages are taken, this process' own among them."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "SigningSettings":
+        given = [self.key, self.certificate, self.cert_store]
+        if any(given) and not all(given):
+            raise ValueError("key, certificate and cert_store go together")
+        return self
 
 
 class LedgerSettings(Section):

@@ -20,6 +20,7 @@ from . import addresses, errors, sources
 from .endpoints import EndpointSettings, RetryOverride, RetryOverrides
 from .schedules import BeatSettings, Schedules, ScheduleSettings
 from .sections import (
+    AllowSettings,
     BatchSettings,
     BudgetSettings,
     Count,
@@ -28,6 +29,7 @@ from .sections import (
     LoggingSettings,
     MetricsSettings,
     PollingSettings,
+    SigningSettings,
     StreamSettings,
     TimeoutSettings,
     WholeSeconds,
@@ -73,6 +75,8 @@ class Settings(BaseSettings):
     """AWS region; by default what the AWS configuration says."""
     broker_payload_limit: Count = 65_536
     """Bytes a payload may have to travel in a message; a bigger one goes to staging."""
+    message_limit: Count = 16_777_216
+    """Bytes a task message may have, canvas included; a bigger one is refused."""
     result_inline_limit: Count = 1_048_576
     """Bytes an output may have to be kept in the result; of a bigger one, its location is."""
     visibility_timeout: WholeSeconds = 120
@@ -83,6 +87,8 @@ class Settings(BaseSettings):
     """Seconds a retry may wait inside the worker; a longer wait frees the slot."""
     concurrency: Count = 8
     """Calls a worker process makes at once: threads and HTTP connections."""
+    allow: AllowSettings = AllowSettings()
+    signing: SigningSettings = SigningSettings()
     ledger: LedgerSettings = LedgerSettings()
     polling: PollingSettings = PollingSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
@@ -227,6 +233,8 @@ def _known() -> dict[str, list[str]]:
     """The keys of each section."""
     models: dict[str, type[BaseModel]] = {
         "": Settings,
+        "allow": AllowSettings,
+        "signing": SigningSettings,
         "ledger": LedgerSettings,
         "polling": PollingSettings,
         "timeouts": TimeoutSettings,

@@ -1,13 +1,12 @@
 """The boundary for aiohttp: whatever its client raises becomes one of ours."""
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import aiohttp
 
 from . import exceptions as ours
-from .translation import translate
+from .translation import clean, translate
 
 #: aiohttp's classes. The most derived one found here decides.
 TABLE: Mapping[type[BaseException], type[ours.InferenceError]] = {
@@ -23,9 +22,6 @@ TABLE: Mapping[type[BaseException], type[ours.InferenceError]] = {
     aiohttp.ServerTimeoutError: ours.ReadTimeout,
     aiohttp.ClientError: ours.ConnectionLost,
 }
-
-#: User and password of an address, which aiohttp's messages quote.
-PASSWORD = re.compile(r"://[^/@\s]+@")
 
 
 @contextmanager
@@ -45,5 +41,5 @@ def lookup(error: aiohttp.ClientError) -> type[ours.InferenceError]:
 
 def _translated(error: aiohttp.ClientError) -> ours.InferenceError:
     found = lookup(error)
-    text = PASSWORD.sub("://***@", str(error))
+    text = clean(str(error))
     return found(f"{found().message} ({type(error).__name__}: {text})")

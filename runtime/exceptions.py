@@ -5,7 +5,8 @@
     InferenceError
     ├─ InvalidRequest                 refused here, nothing was sent
     │  ├─ UnsupportedMember
-    │  └─ PayloadTooLarge
+    │  ├─ PayloadTooLarge
+    │  └─ NotAllowed
     ├─ ServiceError                   the service answered
     │  ├─ ValidationError
     │  ├─ ModelError
@@ -134,6 +135,13 @@ class UnsupportedMember(InvalidRequest):
 
 class PayloadTooLarge(InvalidRequest):
     """The payload is larger than the operation takes."""
+
+
+class NotAllowed(InvalidRequest):
+    """The settings do not allow it; nothing was sent.
+
+    Members: endpoint, or location.
+    """
 
 
 class ServiceError(InferenceError):

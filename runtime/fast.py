@@ -10,6 +10,7 @@ from typing import Self
 
 from . import awsconfig
 from .aiohttp_errors import translate_aiohttp
+from .allow import ANYTHING, Allowed
 from .answers import Answer, AnswerReader
 from .clients import ClientOptions
 from .requests import InvokeEndpointAsyncRequest, InvokeEndpointRequest
@@ -29,6 +30,7 @@ class FastTransport:
         connect_timeout: seconds for the connection, TLS included.
         read_timeout: seconds without a byte of the answer; a model has 60 to answer.
         region_name: by default the AWS configuration's.
+        allowed: which endpoints may be called, and with inputs from where; by default any.
     """
 
     def __init__(
@@ -38,7 +40,9 @@ class FastTransport:
         connect_timeout: float = 5.0,
         read_timeout: float = 70.0,
         region_name: str | None = None,
+        allowed: Allowed = ANYTHING,
     ) -> None:
+        self._allowed = allowed
         self._options = ClientOptions(
             max_connections=max_connections,
             connect_timeout=connect_timeout,
@@ -55,7 +59,7 @@ class FastTransport:
         """Call InvokeEndpoint once.
 
         Raises:
-            InvalidRequest: the service would refuse it; nothing was sent.
+            InvalidRequest: the service would refuse it, or the settings do; nothing was sent.
             InferenceError: whatever else went wrong, as one of its classes.
         """
         answer = await self._call(request)
@@ -67,7 +71,7 @@ class FastTransport:
         """Call InvokeEndpointAsync once.
 
         Raises:
-            InvalidRequest: the service would refuse it; nothing was sent.
+            InvalidRequest: the service would refuse it, or the settings do; nothing was sent.
             InferenceError: whatever else went wrong, as one of its classes.
         """
         answer = await self._call(request)
@@ -93,6 +97,7 @@ class FastTransport:
         await self.close()
 
     async def _call(self, request: InvokeEndpointRequest | InvokeEndpointAsyncRequest) -> Answer:
+        self._allowed.check_request(request)
         async with self._slots:
             try:
                 session = self._session or await self._open()

@@ -1,5 +1,6 @@
 """S3: where payloads are staged and asynchronous outputs appear."""
 
+import copy
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
+from .allow import ANYTHING, Allowed
 from .clients import ClientOptions, Clients
 from .exceptions import InvalidRequest, S3AccessDenied, S3Error, S3ObjectNotFound
 
@@ -99,6 +101,7 @@ class S3Store:
 
     Args:
         max_connections, connect_timeout, read_timeout, region_name: as of `BotoTransport`.
+        allowed: what may be read and written; every method refuses the rest as NotAllowed.
     """
 
     def __init__(
@@ -108,7 +111,9 @@ class S3Store:
         connect_timeout: float = 5.0,
         read_timeout: float = 70.0,
         region_name: str | None = None,
+        allowed: Allowed = ANYTHING,
     ) -> None:
+        self._allowed = allowed
         self._clients = Clients(
             ClientOptions(
                 max_connections=max_connections,
@@ -120,6 +125,12 @@ class S3Store:
         # Adding to a key that is there loses no count between threads; a key's first one could.
         self.requests: Counter[str] = Counter(dict.fromkeys(("GET", "HEAD", "LIST", "PUT"), 0))
 
+    def limited(self, allowed: Allowed) -> Self:
+        """Return this store under other limits; connections and counts are shared."""
+        other = copy.copy(self)
+        other._allowed = allowed  # noqa: SLF001 - its own
+        return other
+
     def close(self) -> None:
         """Close the connections that are open."""
         self._clients.close()
@@ -130,6 +141,7 @@ class S3Store:
         Raises:
             S3Error, TransportError: it was not written.
         """
+        self._allowed.check_write(location.bucket, location.key)
         typed: dict[str, Any] = {"ContentType": content_type} if content_type else {}
         with self._request("PUT"):
             self._clients.s3.put_object(
@@ -142,6 +154,7 @@ class S3Store:
         Raises:
             S3ObjectNotFound, S3Error, TransportError: it was not fetched.
         """
+        self._allowed.check_read(location.bucket, location.key)
         with self._request("GET"):
             found: Any = self._clients.s3.get_object(Bucket=location.bucket, Key=location.key)
             size = int(found["ContentLength"])
@@ -162,6 +175,7 @@ class S3Store:
         """
         from boto3.s3.transfer import TransferConfig  # noqa: PLC0415 - boto3 is loaded late
 
+        self._allowed.check_write(location.bucket, location.key)
         source: Any = _Reader(blocks)
         config = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART)
         config.use_threads = False
@@ -192,6 +206,7 @@ class S3Store:
             S3ObjectNotFound, S3Error, TransportError: they were not fetched; S3Error with the
                 error_code PreconditionFailed if the object has another ETag.
         """
+        self._allowed.check_read(location.bucket, location.key)
         unchanged: dict[str, Any] = {"IfMatch": etag} if etag else {}
         try:
             with self._request("GET"):
@@ -223,6 +238,8 @@ class S3Store:
                 self._delete(bucket, page)
 
     def _delete(self, bucket: str, keys: "list[str]") -> None:
+        for key in keys:
+            self._allowed.check_write(bucket, key)
         with self._request("DELETE"):
             answer: Any = self._clients.s3.delete_objects(
                 Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
@@ -239,6 +256,7 @@ class S3Store:
         Raises:
             S3AccessDenied: also when it is not there, and s3:ListBucket is missing.
         """
+        self._allowed.check_read(location.bucket, location.key)
         try:
             with self._request("HEAD"):
                 found: Any = self._clients.s3.head_object(Bucket=location.bucket, Key=location.key)
@@ -255,6 +273,7 @@ class S3Store:
         Raises:
             S3Error, TransportError: it cannot be listed.
         """
+        self._allowed.check_read(prefix.bucket, prefix.key, inside=True)
         after: dict[str, Any] = {}
         while True:
             with self._request("LIST"):

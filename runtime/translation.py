@@ -15,6 +15,7 @@ import botocore.parsers
 import urllib3.exceptions as http
 
 from . import exceptions as ours
+from .secrets import masked
 
 #: Characters of a foreign message that are kept; SageMaker's own are no longer.
 TEXT_MAX = 2_048
@@ -70,16 +71,6 @@ _WRONG_KIND = re.compile(
     r"(not support|does not|cannot|can't|only)|"
     r"(not support|does not|cannot|only).*(asynchronous|async\b|real-?time|streaming)",
     re.IGNORECASE,
-)
-
-#: What a message may quote that is nobody's business: a password in an address, a session's token
-#: in a canonical request. Each pattern keeps its groups.
-_SECRETS = (
-    (re.compile(r"(://)[^/@\s\"']+@"), r"\1***@"),
-    (
-        re.compile(r"(?i)(x-amz-(?:security-token|credential|signature)[:=]\s*)[^\s&\"'\\]+"),
-        r"\1***",
-    ),
 )
 
 #: Foreign classes that are not answers of the service. The most derived one found here decides.
@@ -267,6 +258,4 @@ def _text(error: BaseException) -> str:
 
 def clean(text: str) -> str:
     """Return a foreign message without what is nobody's business, and no longer than ours."""
-    for pattern, kept in _SECRETS:
-        text = pattern.sub(kept, text)
-    return text[:TEXT_MAX]
+    return masked(text)[:TEXT_MAX]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from .allow import ANYTHING, Allowed
 from .answers import async_response
 from .clients import ClientOptions, Clients
 from .deadlines import UNLIMITED, StreamDeadlines
@@ -23,6 +24,7 @@ class BotoTransport:
         connect_timeout: seconds.
         read_timeout: seconds; a model has 60 to answer.
         region_name: by default the AWS configuration's.
+        allowed: which endpoints may be called, and with inputs from where; by default any.
     """
 
     def __init__(
@@ -32,7 +34,9 @@ class BotoTransport:
         connect_timeout: float = 5.0,
         read_timeout: float = 70.0,
         region_name: str | None = None,
+        allowed: Allowed = ANYTHING,
     ) -> None:
+        self._allowed = allowed
         self._clients = Clients(
             ClientOptions(
                 max_connections=max_connections,
@@ -50,10 +54,11 @@ class BotoTransport:
         """Call InvokeEndpoint once.
 
         Raises:
-            InvalidRequest: the service would refuse it; nothing was sent.
+            InvalidRequest: the service would refuse it, or the settings do; nothing was sent.
             InferenceError: whatever else went wrong, as one of its classes.
         """
         request.validate()
+        self._allowed.check_request(request)
         with translate():
             answer: Any = self._clients.runtime.invoke_endpoint(**request.parameters())
             return InvokeEndpointResponse(
@@ -69,10 +74,11 @@ class BotoTransport:
         """Call InvokeEndpointAsync once.
 
         Raises:
-            InvalidRequest: the service would refuse it; nothing was sent.
+            InvalidRequest: the service would refuse it, or the settings do; nothing was sent.
             InferenceError: whatever else went wrong, as one of its classes.
         """
         request.validate()
+        self._allowed.check_request(request)
         with translate():
             answer: Any = self._clients.runtime.invoke_endpoint_async(**request.parameters())
         return async_response(answer)
@@ -89,9 +95,10 @@ class BotoTransport:
             deadlines: how long the stream may take.
 
         Raises:
-            InvalidRequest: the service would refuse it; nothing was sent.
+            InvalidRequest: the service would refuse it, or the settings do; nothing was sent.
         """
         request.validate()
+        self._allowed.check_request(request)
 
         def call() -> Any:
             parameters = request.parameters()
@@ -105,6 +112,7 @@ class BotoTransport:
         Raises:
             InferenceError: there is no such endpoint, or asking is not allowed.
         """
+        self._allowed.check_endpoint(endpoint_name)
         with translate():
             found: Any = self._clients.sagemaker.describe_endpoint(EndpointName=endpoint_name)
         return "async" if "AsyncInferenceConfig" in found else "realtime"

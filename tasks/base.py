@@ -62,6 +62,14 @@ ENDS = {
 }
 
 
+#: Fields of a row that hold a payload, or an answer: nothing for the dead-letter list.
+_CONTENT = frozenset({"signature", "collecting", "outcome"})
+
+
+def _described(run: Run) -> dict[str, str]:
+    return {name: value for name, value in run.row.items() if name not in _CONTENT}
+
+
 class HandedBack(Ignore):
     """The request goes on in `seconds`, in another run; this one has nothing more to do."""
 
@@ -118,10 +126,22 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
     def compose(self, args: Any, kwargs: Mapping[str, Any], task_id: str) -> dict[str, Any]:
         """Return the keyword arguments that travel; uploads what the broker shall not carry."""
         message, upload = self.draft(args, kwargs, task_id)
+        self.check_allowed(message)
         if upload is not None:
             store = self.deployment.store
             store.put(upload.location, upload.body, upload.content_type)
         return message.to_kwargs()
+
+    def check_allowed(self, message: "Message[Any]") -> None:
+        """Refuse what this process would not be let do; a worker's own limits are asked again.
+
+        Raises:
+            NotAllowed: an endpoint or a location is not on its list.
+        """
+        allowed = self.deployment.allowed
+        allowed.check_request(message.request)
+        if message.staged is not None:
+            allowed.check_location(message.staged)
 
     def apply_async(
         self,
@@ -273,7 +293,7 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
         except InferenceError as error:
             if isinstance(error, PoisonMessage | MalformedMessage):
                 self.deployment.ledger.bury(
-                    {"id": run.id, "task": self.name, **error.to_json(), "row": dict(run.row)}
+                    {"id": run.id, "task": self.name, **error.to_json(), "row": _described(run)}
                 )
             return {"error": error.to_json()}
 

@@ -109,7 +109,8 @@ class Clock:
                 sent += 1
             elif verdict == "LOST":
                 error = LostMessage(f"Sent {ledger.max_deliveries} times, never begun.")
-                delivery.fail(self._app, id_, signature, error)
+                if delivery.fail(self._app, id_, signature, error):
+                    ledger.bury({"id": id_, **error.to_json()})
         return sent
 
     def _depth(self, queue: str) -> int:

@@ -70,12 +70,12 @@ def fetch(parts: Deployment, awaited: Pending, kind: str) -> dict[str, Any]:
     if kind == "failure" and awaited.failure_location:
         raise _failed(parts, awaited, awaited.failure_location)
     location = S3Location.parse(awaited.output_location)
-    if kind == "deadline" and parts.store.head(location) is None:
+    if kind == "deadline" and parts.outputs.head(location) is None:
         raise AsyncDeadlinePassed(
             f"Neither output nor failure came in {awaited.deadline - awaited.submitted_at:,.0f} s.",
             {"deadline": awaited.deadline, "output_location": awaited.output_location},
         )
-    found = parts.store.get(location, max_bytes=parts.settings.result_inline_limit)
+    found = parts.outputs.get(location, max_bytes=parts.settings.result_inline_limit)
     return AsyncInferenceOutput(
         inference_id=awaited.inference_id,
         output_location=awaited.output_location,
@@ -86,7 +86,7 @@ def fetch(parts: Deployment, awaited: Pending, kind: str) -> dict[str, Any]:
 
 
 def _failed(parts: Deployment, awaited: Pending, location: str) -> AsyncInferenceFailed:
-    found = parts.store.get(S3Location.parse(location), max_bytes=FAILURE_LIMIT)
+    found = parts.outputs.get(S3Location.parse(location), max_bytes=FAILURE_LIMIT)
     content = (found.body or b"").decode("utf-8", "replace")
     return AsyncInferenceFailed(
         f"The model failed: {content[:500]}",

@@ -1,6 +1,5 @@
 """Sending what the ledger keeps, and ending from outside what no run will end."""
 
-import json
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -32,10 +31,8 @@ def send(app: Celery, signature: str, producer: "Producer | None" = None) -> Non
 
 def fail(app: Celery, id_: str, signature: str, error: InferenceError) -> bool:
     """End a request that no run will end; Celery stores the failure and calls the errbacks."""
-    ledger = deployment(app).ledger
     if not close(app, id_, State.FAILED, error):
         return False
-    ledger.bury({"id": id_, **error.to_json(), "signature": json.loads(signature)})
     app.backend.mark_as_failure(id_, error, request=context(signature))
     return True
 

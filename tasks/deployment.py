@@ -15,6 +15,8 @@ from redis.retry import Retry
 
 from ..channels import ChannelOptions
 from ..config import Settings
+from ..runtime.allow import Allowed
+from . import grants
 from .leases import Lease
 from .ledger import Ledger
 from .limits import Limits
@@ -106,6 +108,11 @@ class Deployment:
         )
 
     @cached_property
+    def allowed(self) -> Allowed:
+        """What this process may call, read and write."""
+        return grants.allowed(self.settings, self.ledger.output_roots)
+
+    @cached_property
     def transport(self) -> "BotoTransport":
         """The calls to SageMaker Runtime."""
         from ..runtime.transport import BotoTransport  # noqa: PLC0415 - boto3 is for workers
@@ -115,11 +122,12 @@ class Deployment:
             connect_timeout=self.settings.timeouts.connect,
             read_timeout=self.settings.timeouts.read,
             region_name=self.settings.region,
+            allowed=self.allowed,
         )
 
     @cached_property
     def store(self) -> "S3Store":
-        """S3, for staged payloads and asynchronous outputs."""
+        """S3, for staged payloads and batch jobs."""
         from ..runtime.s3 import S3Store  # noqa: PLC0415 - boto3 is for workers
 
         return S3Store(
@@ -127,7 +135,13 @@ class Deployment:
             connect_timeout=self.settings.timeouts.connect,
             read_timeout=self.settings.timeouts.read,
             region_name=self.settings.region,
+            allowed=self.allowed,
         )
+
+    @property
+    def outputs(self) -> "S3Store":
+        """S3, for reading what the service has answered with, wherever it is."""
+        return self.store.limited(grants.OUTPUTS)
 
     @cached_property
     def registry(self) -> "Registry":
@@ -148,7 +162,7 @@ class Deployment:
         """The event loop on which batch chunks call endpoints."""
         from .batch.calls import Caller  # noqa: PLC0415 - a thread, for workers only
 
-        return Caller(self.settings)
+        return Caller(self.settings, self.allowed)
 
     def close(self) -> None:
         """Close the connections of this process; whoever asks again makes new ones."""

@@ -172,7 +172,7 @@ class InvokeAsyncTask(LedgerTask):
         self, request: InvokeEndpointAsyncRequest, answer: InvokeEndpointAsyncResponse
     ) -> dict[str, Any]:
         """Wait in this process: called directly or eagerly, a task has no clock."""
-        store, polling = self.deployment.store, self.deployment.settings.polling
+        store, polling = self.deployment.outputs, self.deployment.settings.polling
         now = time.time()
         awaited = Pending(
             id=self.request.id or "",

@@ -4,6 +4,7 @@ A caller writes `invoke.delay("endpoint", payload, content_type=...)`. What trav
 `message`: a request under a version, so that an older worker refuses what it cannot read.
 """
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Self, TypeVar
@@ -20,6 +21,12 @@ from .exceptions import MalformedMessage
 
 #: Version of the message's form; a worker reads this one and older ones.
 VERSION = 1
+
+#: Names of endpoints and of inference components: SageMaker's own pattern and length.
+NAME = re.compile(r"(?=.{1,63}\Z)[a-zA-Z0-9](-*[a-zA-Z0-9])*")
+
+#: Characters of what was given that an error repeats.
+SHOWN = 500
 
 R = TypeVar(
     "R",
@@ -60,7 +67,7 @@ class Message(Generic[R]):
             MalformedMessage: it is from a newer version, or not such a message.
         """
         values = kwargs["message"]
-        if not isinstance(values, Mapping) or not isinstance(values.get("version"), int):
+        if not isinstance(values, Mapping) or type(values.get("version")) is not int:
             raise MalformedMessage("The message has no version.")
         if values["version"] > VERSION:
             raise MalformedMessage(
@@ -69,11 +76,28 @@ class Message(Generic[R]):
         try:
             request = request_type.from_json(values["request"])
         except (InvalidRequest, KeyError, TypeError, ValueError) as error:
-            raise MalformedMessage(f"The message's request cannot be read: {error!r}") from error
-        options = values.get("options", {})
+            said = shorten(repr(error))
+            raise MalformedMessage(f"The message's request cannot be read: {said}") from error
+        _check_names(request)
+        options, staged = values.get("options", {}), values.get("staged")
         if not isinstance(options, Mapping):
             raise MalformedMessage("The message's options are no JSON object.")
-        return cls(request, bool(values.get("repeatable")), values.get("staged"), options)
+        if not isinstance(staged, str | None):
+            raise MalformedMessage("The message's staged payload has no location.")
+        return cls(request, values.get("repeatable") is True, staged, options)
+
+
+def shorten(text: str) -> str:
+    """Return a text without what is too long of it for an error."""
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def _check_names(request: R) -> None:
+    """Check what names keys in Redis; the rest of a request is checked before it is sent."""
+    component: object = getattr(request, "inference_component_name", None)
+    for name in (request.endpoint_name, component):
+        if not (isinstance(name, str) and NAME.fullmatch(name)) and name is not None:
+            raise MalformedMessage("The message's endpoint, or its component, has no such name.")
 
 
 def travels(kwargs: Mapping[str, Any]) -> bool:
@@ -86,7 +110,7 @@ def endpoint_of(kwargs: Mapping[str, Any]) -> str:
     message = kwargs.get("message")
     request = message.get("request") if isinstance(message, Mapping) else None
     name = request.get("endpoint_name") if isinstance(request, Mapping) else None
-    return name if isinstance(name, str) else ""
+    return name if isinstance(name, str) and NAME.fullmatch(name) else ""
 
 
 def compose(
@@ -169,6 +193,6 @@ def _refuse_unknown(request_type: type[R], members: Mapping[str, Any]) -> None:
     unknown = sorted(set(members) - known)
     if unknown:
         raise InvalidRequest(
-            f"{request_type.operation} has no member {', '.join(unknown)};"
+            f"{request_type.operation} has no member {shorten(', '.join(unknown))};"
             f" it has {', '.join(sorted(known))}."
         )

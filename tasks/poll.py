@@ -19,6 +19,7 @@ from . import observation, outputs
 from .collect import collect
 from .delivery import send
 from .deployment import Deployment, deployment
+from .exceptions import MalformedMessage
 from .ledger import Pending
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ _hidden: set[str] = set()
 @shared_task(bind=True, name="sagemaker.poll", ignore_result=True, acks_late=True)
 def poll(self: "celery.Task[Any, Any]", prefix: str) -> None:
     """Look once for the awaited outputs under `prefix`, an S3 location that ends in a slash."""
+    if not isinstance(prefix, str):
+        raise MalformedMessage("A look is at an S3 location.")
     app = self.app
     parts = deployment(app)
     try:
@@ -90,7 +93,7 @@ def find(parts: Deployment, pending: list[Pending]) -> dict[str, float]:
 def _list(parts: Deployment, parent: str, wanted: set[str]) -> dict[str, float]:
     present, seen = {}, 0
     try:
-        for found in parts.store.list(S3Location.parse(parent)):
+        for found in parts.outputs.list(S3Location.parse(parent)):
             seen += 1
             if str(found.location) in wanted:
                 present[str(found.location)] = found.last_modified.timestamp()
@@ -105,7 +108,7 @@ def _head(parts: Deployment, parent: str, wanted: Iterable[str]) -> dict[str, fl
     present = {}
     for location in wanted:
         try:
-            found = parts.store.head(S3Location.parse(location))
+            found = parts.outputs.head(S3Location.parse(location))
         except S3AccessDenied as error:
             # What is there can be read; what is not there yet looks forbidden.
             _say_hidden(parent, error)

@@ -6,6 +6,7 @@ from celery import Celery, _state
 
 from ..config import Settings
 from ..config.celery import celery_settings, task_settings
+from ..config.signing import sign
 from ..tasks import configure
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def create_app(settings: Settings | None = None) -> Celery:
     settings = settings or Settings.load()
     app = Celery("celery_sagemaker")
     app.conf.update(celery_settings(settings))
+    sign(app, settings)
     configure(app, settings)
     _add_steps(app)
     _be_default(app)
@@ -67,12 +69,14 @@ def _add_settings(sender: Celery, **_: object) -> None:
 
 
 def _add_steps(app: Celery) -> None:
-    from . import inspection, refusals  # noqa: F401, PLC0415 - a worker's commands and signals
+    from . import inspection, quiet, refusals  # noqa: F401, PLC0415 - a worker's commands and signals
+    from .guard import Guard  # noqa: PLC0415
     from .metrics import Metrics  # noqa: PLC0415 - and its steps
     from .ticker import Ticker  # noqa: PLC0415
     from .visibility import VisibilityHeartbeat  # noqa: PLC0415
 
     worker: set[type[Step]] = app.steps["worker"]
     worker.update({Metrics, Ticker})
-    app.steps["consumer"].add(VisibilityHeartbeat)
+    app.steps["consumer"].update({Guard, VisibilityHeartbeat})
     refusals.connect()
+    quiet.connect()

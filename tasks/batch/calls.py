@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from ...runtime.allow import ANYTHING, Allowed
 from ...runtime.requests import InvokeEndpointAsyncRequest, InvokeEndpointRequest
 from ...runtime.responses import InvokeEndpointAsyncResponse, InvokeEndpointResponse
 
@@ -69,13 +70,14 @@ class ThreadedTransport:
         self._transport.close()
 
 
-def transport_of(settings: "Settings", kind: str) -> AsyncTransport:
+def transport_of(settings: "Settings", kind: str, allowed: Allowed) -> AsyncTransport:
     """Make a transport: `fast`, or `boto3` in threads."""
     options: dict[str, Any] = {
         "max_connections": settings.batch.in_flight * settings.batch.chunks,
         "connect_timeout": settings.timeouts.connect,
         "read_timeout": settings.timeouts.read,
         "region_name": settings.region,
+        "allowed": allowed,
     }
     if kind == "fast":
         from ...runtime.fast import FastTransport  # noqa: PLC0415 - aiohttp is for workers
@@ -87,10 +89,16 @@ def transport_of(settings: "Settings", kind: str) -> AsyncTransport:
 
 
 class Caller:
-    """The event loop of a process, in a thread of its own, and the transports on it."""
+    """The event loop of a process, in a thread of its own, and the transports on it.
 
-    def __init__(self, settings: "Settings") -> None:
+    Args:
+        settings: how calls are made.
+        allowed: what may be called, and with inputs from where.
+    """
+
+    def __init__(self, settings: "Settings", allowed: Allowed = ANYTHING) -> None:
         self._settings = settings
+        self._allowed = allowed
         self._loop = asyncio.new_event_loop()
         self._transports: dict[str, AsyncTransport] = {}
         self._thread = threading.Thread(
@@ -107,7 +115,7 @@ class Caller:
         settings = self._settings
         kind = settings.endpoint(endpoint).transport or settings.batch.transport
         if kind not in self._transports:
-            self._transports[kind] = transport_of(settings, kind)
+            self._transports[kind] = transport_of(settings, kind, self._allowed)
         return self._transports[kind]
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from celery import shared_task
 
 from ...config import retries
-from ...runtime.exceptions import InferenceError
+from ...runtime.exceptions import InferenceError, NotAllowed
 from ...runtime.requests import InvokeEndpointRequest
 from ...runtime.s3 import S3Location
 from .. import outputs
@@ -90,7 +90,7 @@ def run_chunk(parts: Deployment, given: Given) -> dict[str, Any]:
     except InferenceError as error:
         extra = {"job": given.job, "chunk": given.chunk, "code": error.code}
         logger.warning("chunk_failed", extra=extra)
-        if run.setbacks + 1 >= SETBACKS:
+        if isinstance(error, NotAllowed) or run.setbacks + 1 >= SETBACKS:
             registry.stop(given.job, "failed", error.to_json())
         registry.give_back(given, 2.0 ** min(run.setbacks, CARE))
         return {"records": 0, "error": error.code}

@@ -123,7 +123,7 @@ class Collection:
                 # Raises what went wrong, but for an output that came with the deadline.
                 fetch(self._parts, one.pending, one.kind)
             location = S3Location.parse(one.pending.output_location)
-            found = self._parts.store.get(location, SAVE_BYTES)
+            found = self._parts.outputs.get(location, SAVE_BYTES)
             if found.body is None:
                 where = f'{{"output_location":"{location}","size":{found.size}}}'
                 return one, record, (where.encode(), "application/json")

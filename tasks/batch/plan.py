@@ -72,6 +72,7 @@ def plan(parts: Deployment, job: str) -> dict[str, Any]:
         return {"records": 0}
     spec = Spec.from_text(text)
     try:
+        spec.check(parts.allowed)
         fields = {"mode": _mode(parts, spec), "max_chunks": _max_chunks(parts, spec)}
         describe(parts.store, S3Location.parse(spec.output), {"id": job, "spec": text})
     except (InvalidRequest, EndpointNotFound, S3AccessDenied, S3BucketNotFound) as error:

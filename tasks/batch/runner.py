@@ -39,13 +39,16 @@ FATAL = frozenset(
         "CredentialsUnavailable",
         "EndpointNotFound",
         "ExpiredTokenException",
+        "NotAllowed",
         "UnsupportedMember",
         "WrongEndpointKind",
     }
 )
 
 #: Errors by which no record of the input can be read any more.
-UNREADABLE = frozenset({"InputChanged", "S3AccessDenied", "S3BucketNotFound", "S3ObjectNotFound"})
+UNREADABLE = frozenset(
+    {"InputChanged", "NotAllowed", "S3AccessDenied", "S3BucketNotFound", "S3ObjectNotFound"}
+)
 
 #: Errors that one record can cause for all that are sent with it.
 DIVISIBLE = frozenset(

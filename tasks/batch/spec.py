@@ -9,6 +9,7 @@ from ...runtime.exceptions import InvalidRequest
 from ...runtime.requests import InvokeEndpointAsyncRequest, InvokeEndpointRequest
 
 if TYPE_CHECKING:
+    from ...runtime.allow import Allowed
     from .records.filters import DataProcessing
     from .records.packing import Packing
     from .records.values import Input
@@ -122,6 +123,21 @@ class Spec:
             raise InvalidRequest("max_concurrent_transforms is at least 1.")
         _check_metadata(self.metadata)
         self._check_members()
+
+    def check(self, allowed: "Allowed") -> None:
+        """Refuse what this process would not be let do.
+
+        Raises:
+            NotAllowed: the endpoint, the input or the output is not on its list.
+        """
+        from ...runtime.s3 import S3Location  # noqa: PLC0415 - loads boto3
+        from .records.values import S3DataType  # noqa: PLC0415
+
+        allowed.check_endpoint(self.endpoint, self.members.get("inference_component_name"))
+        source, output = self.input_(), S3Location.parse(self.output)
+        is_prefix = source.data_type is S3DataType.S3_PREFIX
+        allowed.check_read(source.location.bucket, source.location.key, inside=is_prefix)
+        allowed.check_write(output.bucket, output.key)
 
     def _check_members(self) -> None:
         known = set()

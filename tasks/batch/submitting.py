@@ -104,6 +104,7 @@ def submit(
         metadata=dict(metadata or {}),
     )
     spec.validate()
+    spec.check(parts.allowed)
     if upload is not None and not (client_token and parts.registry.job_of(client_token)):
         from .records.inputs import upload as put  # noqa: PLC0415 - loads boto3
 

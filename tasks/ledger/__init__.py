@@ -266,6 +266,11 @@ class Ledger:
         found = cast("bytes | None", self.client.hget(self.key("roots"), endpoint))
         return _text(found) if found else None
 
+    def output_roots(self) -> list[str]:
+        """Return where any endpoint was last seen to write."""
+        found = cast("list[bytes]", self.client.hvals(self.key("roots")))
+        return [_text(root) for root in found]
+
     def learn(
         self, endpoint: str, *, root: str | None = None, seconds: float | None = None
     ) -> None:

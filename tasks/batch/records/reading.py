@@ -3,7 +3,7 @@
 import json
 from collections.abc import Container, Iterator
 
-from ....runtime.exceptions import S3AccessDenied, S3BucketNotFound, S3ObjectNotFound
+from ....runtime.exceptions import NotAllowed, S3AccessDenied, S3BucketNotFound, S3ObjectNotFound
 from ....runtime.payloads import REALTIME_LIMIT
 from ....runtime.s3 import S3Location, S3Store
 from .blocks import blocks
@@ -67,7 +67,7 @@ def _lines(chunk: Chunk, format_: Format, store: S3Store) -> Iterator[bytes]:
 def _fetched(record: Record, store: S3Store, limit: int) -> Record | RecordError:
     try:
         found = store.get(S3Location.parse(record.location or ""), limit)
-    except (S3ObjectNotFound, S3BucketNotFound, S3AccessDenied) as error:
+    except (S3ObjectNotFound, S3BucketNotFound, S3AccessDenied, NotAllowed) as error:
         return RecordError(record, error)
     if found.body is None:
         return RecordError(record, InputRecordTooLarge(f"{found.size:,} bytes, at most {limit:,}."))

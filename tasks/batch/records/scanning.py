@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from ....runtime.exceptions import (
     InferenceError,
+    NotAllowed,
     S3AccessDenied,
     S3BucketNotFound,
     S3ObjectNotFound,
@@ -21,7 +22,7 @@ from .splitting import strip, validate
 from .values import Chunk, Format, Input, InputError, Source, SplitType
 
 #: What the caller has to mend, in the input or in its permissions.
-WRONG = (InvalidInput, S3ObjectNotFound, S3BucketNotFound, S3AccessDenied)
+WRONG = (InvalidInput, S3ObjectNotFound, S3BucketNotFound, S3AccessDenied, NotAllowed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
