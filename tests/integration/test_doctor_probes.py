@@ -77,6 +77,7 @@ def test_a_server_without_memory_says_so_itself(url: str) -> None:
         (["+@all", "-evalsha"], {"redis.rights": "fault"}),
         (["+@all", "-script"], {"redis.rights": "fault"}),
         (["+@all", "-publish"], {"redis.rights": "fault"}),
+        (["+@all", "-subscribe"], {"redis.rights": "fault"}),
     ],
 )
 def test_a_user_that_may_not_do_all(url: str, commands: list[str], expected: object) -> None:
@@ -87,6 +88,23 @@ def test_a_user_that_may_not_do_all(url: str, commands: list[str], expected: obj
             commands=commands, keys=["*"], channels=["*"],
         )  # fmt: skip
     assert wrong(url.replace("//", "//limited:secret@")) == expected
+
+
+#: A user that has what a deployment needs, and no more.
+LEAST = (
+    "on >secret resetkeys ~{celery-sagemaker* ~celery-sagemaker:* ~sagemaker.* ~unacked* "
+    "~_kombu.binding* ~*.celery.pidbox* ~celeryev.* ~celery-task-meta-* ~celery-taskset-meta-* "
+    "resetchannels &celery-sagemaker:* &/0.celery.pidbox &/0.celeryev/worker.* "
+    "&celery-task-meta-* nocommands +@read +@write +@connection +@pubsub +@transaction "
+    "-@dangerous +eval +evalsha +script|load +script|exists +time"
+)
+
+
+def test_a_user_with_the_least_rights_is_enough(url: str) -> None:
+    """None is missed, and what the doctor cannot see it says."""
+    with redis.Redis.from_url(url) as client:
+        client.execute_command("ACL", "SETUSER", "least", *LEAST.split())
+    assert wrong(url.replace("//", "//least:secret@")) == {"redis.info": "warning"}
 
 
 def test_a_user_without_the_keys_may_do_nothing(url: str) -> None:

@@ -22,24 +22,24 @@ SCRIPT = "return redis.call('DEL', KEYS[1])"
 Command = tuple[str, ...]
 
 
-def commands(role: str, prefix: str, database: int) -> Iterator[Command]:
+def commands(role: str, prefix: str) -> Iterator[Command]:
     """Name what a role does to its keys, on keys and members that are not there.
 
     Args:
         role: `broker`, `results` or `state`.
         prefix: the setting.
-        database: the number that kombu puts into the names of its channels.
     """
     token = f"doctor-{uuid.uuid4().hex}"
     if role == "broker":
-        yield from _broker(token, database)
+        yield from _broker(token)
     elif role == "results":
         yield from _results(token)
     else:
         yield from _state(token, prefix)
 
 
-def _broker(token: str, database: int) -> Iterator[Command]:
+def _broker(token: str) -> Iterator[Command]:
+    # Not PUBLISH: whatever is published there, workers or monitors have to read.
     queue = f"sagemaker.{token}"
     yield ("LPUSH", queue, "")
     yield ("EXPIRE", queue, str(KEPT))
@@ -52,7 +52,6 @@ def _broker(token: str, database: int) -> Iterator[Command]:
     yield ("ZREVRANGEBYSCORE", "unacked_index", "0", "0")
     yield ("SMEMBERS", f"_kombu.binding.{queue}")
     yield ("SREM", f"_kombu.binding.{queue}", token)
-    yield ("PUBLISH", f"/{database}.{queue}", "")
 
 
 def _results(token: str) -> Iterator[Command]:
@@ -101,7 +100,7 @@ def refused(client: redis.Redis, role: str, prefix: str, database: int) -> list[
         redis.RedisError: Redis cannot do one for another reason.
     """
     found = []
-    for command in commands(role, prefix, database):
+    for command in commands(role, prefix):
         try:
             client.execute_command(*command)
         except NoPermissionError:
