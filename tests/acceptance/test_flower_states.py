@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from celery import Celery
@@ -18,18 +19,18 @@ class Events:
 
     def __init__(self, app: Celery) -> None:
         self.state = State()
-        self._stopped = False
-        self._connection = app.connection_for_read()
-        self._receiver = app.events.Receiver(
-            self._connection, handlers={"*": self.state.event}, app=app
-        )
+        self._app = app
+        self._receiver: Any = None
         self._thread = threading.Thread(target=self._capture, daemon=True)
         self._thread.start()
 
     def _capture(self) -> None:
-        for _ in self._receiver.itercapture(wakeup=False):
-            if self._stopped:
-                return
+        with self._app.connection_for_read() as connection:
+            handlers = {"*": self.state.event}
+            self._receiver = self._app.events.Receiver(connection, handlers=handlers)
+            self._receiver.capture(wakeup=False)
+            # A channel that is never closed keeps its own connections to Redis.
+            self._receiver.channel.close()
 
     def state_of(self, id_: str) -> str | None:
         """Return a task's state."""
@@ -40,7 +41,7 @@ class Events:
         """Listen no longer."""
         self._receiver.should_stop = True
         self._thread.join(10)
-        self._connection.release()
+        assert not self._thread.is_alive()
 
 
 @pytest.fixture

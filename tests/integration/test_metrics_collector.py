@@ -51,6 +51,15 @@ def registry() -> CollectorRegistry:
     return CollectorRegistry()
 
 
+@pytest.fixture
+def fleet(app: Celery, registry: CollectorRegistry) -> Iterator[FleetCollector]:
+    """The collector of that app, in the registry."""
+    made = FleetCollector(app)
+    registry.register(made)
+    yield made
+    made.close()
+
+
 def submit(app: Celery, *numbers: int) -> None:
     """Let an asynchronous endpoint have requests."""
     ledger = deployment(app).ledger
@@ -71,10 +80,11 @@ def shown(registry: CollectorRegistry) -> dict[str, float]:
     return {s.name: s.value for family in families for s in family.samples if not s.labels}
 
 
-def test_the_page_has_every_metric_and_no_other(app: Celery, registry: CollectorRegistry) -> None:
+def test_the_page_has_every_metric_and_no_other(
+    app: Celery, fleet: FleetCollector, registry: CollectorRegistry
+) -> None:
     """Name, kind and labels; names as Prometheus has them, counters with their `_total`."""
     Meters(registry)
-    registry.register(FleetCollector(app))
     exposed = generate_latest(registry).decode()
     kinds = re.findall(r"^# TYPE (sagemaker_\w+) (\w+)$", exposed, re.MULTILINE)
     # prometheus_client shows when a counter began as a gauge beside it.
@@ -96,10 +106,9 @@ def test_redis_away_leaves_what_the_process_counted(registry: CollectorRegistry)
 
 
 def test_a_scrape_costs_the_same_however_much_is_pending(
-    app: Celery, sagemaker_redis_url: str, registry: CollectorRegistry
+    app: Celery, fleet: FleetCollector, sagemaker_redis_url: str, registry: CollectorRegistry
 ) -> None:
     """Commands do not grow with requests: nothing is scanned, no row is read."""
-    registry.register(FleetCollector(app))
     client = redis.Redis.from_url(sagemaker_redis_url)
 
     def commands() -> tuple[int, dict[str, float]]:
@@ -119,9 +128,10 @@ def test_a_scrape_costs_the_same_however_much_is_pending(
     client.close()
 
 
-def test_limits_and_breaker_are_shown(app: Celery, registry: CollectorRegistry) -> None:
+def test_limits_and_breaker_are_shown(
+    app: Celery, fleet: FleetCollector, registry: CollectorRegistry
+) -> None:
     """Of endpoints that the settings limit, whether they were called or not."""
-    registry.register(FleetCollector(app))
     with deployment(app).limits.admit("Tight", 3) as admission:
         assert admission.permits == 3
         text = generate_latest(registry).decode()
@@ -131,9 +141,10 @@ def test_limits_and_breaker_are_shown(app: Celery, registry: CollectorRegistry) 
     assert 'sagemaker_breaker{endpoint="tight",state="open"} 0.0' in text
 
 
-def test_a_late_clock_is_seen(app: Celery, registry: CollectorRegistry) -> None:
+def test_a_late_clock_is_seen(
+    app: Celery, fleet: FleetCollector, registry: CollectorRegistry
+) -> None:
     """What was due a minute ago and was not done is a lag of a minute, and no clock ticks."""
-    registry.register(FleetCollector(app))
     ledger = deployment(app).ledger
     ledger.client.zadd(ledger.key("due"), {"a": ledger.now() - 60, "b": ledger.now() + 60})
     found = shown(registry)
