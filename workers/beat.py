@@ -79,7 +79,8 @@ class DueEntry(RedBeatSchedulerEntry):  # type: ignore[misc] # RedBeat is not ty
             made.record, made.field = record, field
         except ValueError as error:
             # Of a newer version, perhaps: it keeps its place, and the others are run.
-            logger.error("schedule_not_understood: %s: %s", name, error)  # noqa: TRY400
+            extra = {"schedule": name, "error": str(error)}
+            logger.error("schedule_not_understood", extra=extra)  # noqa: TRY400 - no traceback
             made.enabled = False
         return made
 
@@ -151,11 +152,11 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]
             seconds: float = super().tick(**kwargs)
         except LockError as error:
             # Another beat may have it by now: this one stands by until it is free.
-            logger.warning("beat_lock_lost: %s", error)
+            logger.warning("beat_lock_lost", extra={"error": str(error)})
             self.lock = None
             return AGAIN
         except (redis.ConnectionError, redis.TimeoutError) as error:
-            logger.warning("beat_without_redis: %s", error)
+            logger.warning("beat_without_redis", extra={"error": str(error)})
             return AGAIN
         return seconds
 

@@ -140,7 +140,7 @@ def refuse(app: Celery, message: Any, error: MalformedMessage) -> None:
 
 def note(app: Celery, error: MalformedMessage, about: Mapping[str, Any]) -> None:
     """Put a refused message on the dead-letter list: what it was, and nothing of its body."""
-    logger.error("message_refused: %s", error, extra={"id": about.get("id")})
+    logger.error("message_refused", extra={"id": about.get("id"), "error": str(error)})
     try:
         deployment(app).ledger.bury({**about, **error.to_json()})
     except redis.RedisError as away:

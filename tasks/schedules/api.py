@@ -87,13 +87,7 @@ def check_endpoint(parts: Deployment, endpoint: str) -> None:
     except EndpointNotFound:
         raise InvalidSchedule(f"endpoint: there is no endpoint {endpoint}.") from None
     except InferenceError as error:
-        logger.warning(
-            "endpoint_not_checked: whether %s exists cannot be asked (%s); name it in [endpoints],"
-            " or allow sagemaker:DescribeEndpoint",
-            endpoint,
-            error,
-            extra={"endpoint": endpoint, "error": error.code},
-        )
+        logger.warning("endpoint_not_checked", extra={"endpoint": endpoint, "error": str(error)})
 
 
 def put(app: Celery, name: str, settings: ScheduleSettings, *, source: str, change: bool) -> str:

@@ -30,12 +30,13 @@ def synchronise(app: Celery) -> None:
                 api.check_endpoint(parts, settings.endpoint)
             verdict = api.put(app, name, settings, source="file", change=True)
         except InvalidSchedule as error:
-            logger.error("schedule_refused: %s: %s", name, error, extra={"schedule": name})  # noqa: TRY400 - no traceback
+            extra = {"schedule": name, "error": str(error)}
+            logger.error("schedule_refused", extra=extra)  # noqa: TRY400 - no traceback
             continue
         if verdict != "SAME":
-            logger.info("schedule_%s: %s", verdict.lower(), name, extra={"schedule": name})
+            logger.info("schedule_written", extra={"schedule": name, "how": verdict.lower()})
     for name in parts.schedules.names():
         record = parts.schedules.record(name)
         if record is not None and record.source == "file" and name not in wanted:
             api.remove(name, app)
-            logger.info("schedule_removed: %s", name, extra={"schedule": name})
+            logger.info("schedule_removed", extra={"schedule": name})

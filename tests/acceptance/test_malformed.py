@@ -21,7 +21,7 @@ BETWEEN = 250
 FLAT = 40
 
 #: What becomes of a message, by what the worker writes of it.
-REFUSED = re.compile(r"message_refused: ")
+REFUSED = re.compile(r"message_refused\b")
 DROPPED = re.compile(r"message_dropped")
 #: The clock's own looks have ids with dashes.
 LOOKED = re.compile(r"Task sagemaker\.poll\[(?![0-9a-f]{8}-).*\] (succeeded|raised)")
