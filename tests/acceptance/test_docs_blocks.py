@@ -130,4 +130,42 @@ def run_in_a_child(context: ForkServerContext, path: Path, folder: Path) -> None
     child.kill()
     sys.stdout.write((folder / LOG).read_text("utf-8"))
     assert not hangs, "it does not end"
-    assert child.exitcode == 0
+    assert child.exitcode == 0, f"exitcode {child.exitcode}"
+
+
+#: What is wrong on a page, and what is said of it.
+WRONG = {
+    "```python\nassert 1 == 2\n```": "AssertionError",
+    "<!-- invisible-code-block: python\nassert 1 == 2\n-->": "AssertionError",
+    "```python\nnames_nothing()\n```": "NameError",
+    "```toml\nbrokerurl = 'redis://localhost'\n```": "broker_url",
+    "```toml\n# endpoints.toml\n[endpoints.e]\ntargets = 'x'\n```": "targets",
+    '```json\n{"a": 1,}\n```': "JSONDecodeError",
+    "```yaml\na: [\n```": "yaml",
+    "```shell\ncelery-sagemaker invoke e --dat x\n```": "--dat",
+    "```shell\nA=b celery-sagemaker batches list\n```": "batches",
+    "```console\n$ celery-sagemaker status x | celery-sagemaker nothing\n```": "nothing",
+    "    celery-sagemaker status a b": "does not take",
+    "```shell\ncelery -A shop worker --pol threads\n```": "--pol",
+    "```shell\nmake everything\n```": "everything",
+    "```shell\npip install 'celery-sagemaker[all]'\n```": "no extra all",
+    "```shell\nno-such-program\n```": "no-such-program",
+    "```cobol\nSTOP RUN.\n```": "cobol",
+    "```\nno language\n```": "language",
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_what_is_wrong_is_found(
+    text: str,
+    tmp_path: Path,
+    environment: Environment,
+    children: ForkServerContext,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each kind of block can fail, and says why."""
+    path = tmp_path / "page.md"
+    path.write_text(f"A page.\n\n{text}\n")
+    with pytest.raises(AssertionError, match="exitcode"):
+        run_in_a_child(children, path, tmp_path)
+    assert WRONG[text] in capsys.readouterr().out
