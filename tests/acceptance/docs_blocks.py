@@ -5,13 +5,21 @@ name of a file (`# shop.py`) is that file, which the page's worker and its later
 is settings, or (`# endpoints.toml`) behaviours of the local stack. Each line of a shell block is a
 command that exists. What a page needs and nobody wants to read is in an HTML comment,
 `<!-- invisible-code-block: python`, before the block that needs it.
+
+A page with Python runs in a process of its own: what it does to the state of Celery, Django and
+Python is gone with it.
 """
 
 import importlib
 import json
+import os
 import re
+import sys
 import tomllib
+import traceback
+import warnings
 from collections.abc import Callable, Iterable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import docs_commands
@@ -19,6 +27,8 @@ import yaml  # type: ignore[import-untyped] # moto brings it
 from celery_sagemaker.config import Settings
 from celery_sagemaker.config.sources import lower_names
 from celery_sagemaker.local import behaviours
+from celery_sagemaker.tasks.deployment import deployment
+from celery_sagemaker.workers import create_app
 from sybil import Document, Example, Region, Sybil
 from sybil.parsers.markdown import CodeBlockParser
 from sybil.parsers.markdown.lexers import FencedCodeBlockLexer
@@ -28,6 +38,12 @@ FILE = re.compile(r"# ([\w./-]+\.(?:py|toml))\n")
 
 #: Code without a language: four spaces, and a program that is ours.
 BARE = re.compile(r"^ {4}((?:\S*/)?celery-sagemaker .*)$", re.MULTILINE)
+
+#: Where the pages have Redis.
+LOCAL = "redis://localhost:6379/0"
+
+#: What a page printed, in its folder.
+LOG = "page.log"
 
 #: Only read. `text` is output; the browser's test runs the page that JavaScript is from; the others
 #: belong to programs that are not here.
@@ -57,8 +73,6 @@ class Page:
         self.document = Sybil([*parsers, self._refuse_unknown]).parse(path)
         self.namespace = self.document.namespace
         self.namespace["__name__"] = "page"
-        #: The commands of shell blocks, once the page has run.
-        self.commands: list[str] = []
 
     @property
     def files(self) -> dict[str, str]:
@@ -129,7 +143,6 @@ class Page:
     def _shell(self, example: Example) -> None:
         for command in docs_commands.commands(example.parsed, console=False):
             docs_commands.check(command)
-            self.commands.append(command)
 
     def _refuse_unknown(self, document: Document) -> Iterable[Region]:
         for region in FencedCodeBlockLexer("[^\n]*")(document):
@@ -143,3 +156,34 @@ class Page:
 def module_of(file: str) -> str:
     """Return the module that a file is."""
     return file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def run_alone(path: Path, folder: Path, environment: dict[str, str]) -> None:
+    """Run a page in this process, which is for nothing else; it ends with 1 if something is wrong.
+
+    Celery's current app is ours, over the environment's settings.
+    """
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    sys.path.insert(0, str(folder))
+    with (folder / LOG).open("w") as log, redirect_stdout(log), redirect_stderr(log):
+        try:
+            _run_alone(path, folder)
+        except BaseException:  # noqa: BLE001 - whatever it is, the parent shows it
+            traceback.print_exc()
+            log.flush()
+            os._exit(1)
+
+
+def _run_alone(path: Path, folder: Path) -> None:
+    settings = Settings.load()
+    app = create_app(settings)
+    app.set_default()
+    page = Page(path, folder, {LOCAL: settings.broker_url})
+    page.namespace["celery"] = app
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "Call to deprecated setex", DeprecationWarning)
+        page.run()
+    deployment(app).close()

@@ -68,20 +68,19 @@ def calls(command: str) -> Iterator[list[str]]:
 def check_options(command: Any, arguments: list[str]) -> None:
     """Walk down to the subcommand, and read its options as it would."""
     while arguments and hasattr(command, "commands"):
-        with command.make_context(command.name, [], resilient_parsing=True) as context:
-            takes = {name: option for option in command.params for name in option.opts}
+        takes = {name: option for option in command.params for name in option.opts}
         while arguments and arguments[0].startswith("-"):
             option = takes[arguments.pop(0).partition("=")[0]]
             if not option.is_flag:
                 arguments.pop(0)
         if arguments:
             name = arguments.pop(0)
-            found = command.get_command(context, name)
-            assert found is not None, f"there is no command {name!r}"
-            command = found
-    if "--help" not in arguments:
-        context = command.make_context(command.name, arguments, resilient_parsing=True)
-        assert not context.args, f"{command.name} does not take {context.args}"
+            assert name in command.commands, f"{command.name} has no command {name!r}"
+            command = command.commands[name]
+    # Parsed as a context would, but that such a one swallows errors, or runs the command.
+    parser = command.make_parser(command.context_class(command, info_name=command.name))
+    _, left, _ = parser.parse_args(arguments)
+    assert not left, f"{command.name} does not take {left}"
 
 
 def check_targets(arguments: list[str]) -> None:

@@ -1,26 +1,28 @@
 """Every code block of README.md and docs/ is true."""
 
+import multiprocessing
 import os
 import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
-from celery import Celery
 from celery_sagemaker.local.stack import LocalStack
-from docs_blocks import Page, module_of
+from docs_blocks import LOCAL, LOG, Page, module_of, run_alone
 from harness import Environment, Worker, behave
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 #: The endpoints that the pages call, by what is behind them; the others give back what they get.
-ENDPOINTS = {
+ENDPOINTS: dict[str, dict[str, Any]] = {
     "big-model": {"kind": "async", "delay": {"fixed": 0.2}},
     "chat": {"target": "models:tokens"},
     "churn": {},
@@ -34,9 +36,8 @@ ENDPOINTS = {
 #: Frameworks that only the newest versions' environment has.
 FRAMEWORKS = ("django", "fastapi")
 
-#: What a newcomer types, which is run.
-OURS = ".venv/bin/celery-sagemaker "
-PROGRAM = Path(sys.executable).with_name("celery-sagemaker")
+#: Programs that need a worker.
+CALLS = re.compile(r"\.(delay|apply_async|submit)\(")
 
 #: Seconds for a page with everything in it.
 PATIENCE = 120
@@ -64,23 +65,23 @@ def bucket(endpoints: None, environment: Environment) -> None:
     s3.put_object(Bucket="bucket", Key="in/records.jsonl", Body=b'{"x": 1}\n{"x": 2}\n{"x": 3}\n')
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where a page's files are; what was imported from there is forgotten."""
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    before = set(sys.modules)
-    yield tmp_path
-    for name in set(sys.modules) - before:
-        if str(tmp_path) in (getattr(sys.modules[name], "__file__", None) or ""):
-            del sys.modules[name]
+@pytest.fixture(scope="module")
+def children() -> ForkServerContext:
+    """What forks processes that have imported everything already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["boto3", "pytest", "celery.app.amqp", "docs_blocks"])
+    with pytest.MonkeyPatch.context() as patch:
+        # The server has this process' path only in later versions of Python.
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        forkserver.ensure_running()
+    return context
 
 
 @contextmanager
-def worker_of(page: Page, folder: Path, environment: Environment) -> Iterator[Worker | None]:
+def worker_of(page: Page, folder: Path, environment: Environment) -> Iterator[None]:
     """A worker as the page starts it, of its own app; of ours, if it has none."""
-    if "celery_sagemaker." not in page.programs:
-        yield None
+    if not CALLS.search(page.programs):
+        yield
         return
     said = re.search(r"celery -A (\S+) worker", page.document.text)
     own = [module_of(name) for name, text in page.files.items() if "install(" in text]
@@ -89,40 +90,82 @@ def worker_of(page: Page, folder: Path, environment: Environment) -> Iterator[Wo
     worker = Worker(environment, folder / "worker.log", named, options, folder)
     worker.start()
     try:
-        yield worker
+        yield
     finally:
         worker.kill()
+        sys.stdout.write(worker.output)
 
 
 @pytest.mark.timeout(PATIENCE)
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_blocks(
     path: Path,
-    folder: Path,
+    tmp_path: Path,
     bucket: None,
     environment: Environment,
-    app: Celery,
-    monkeypatch: pytest.MonkeyPatch,
+    children: ForkServerContext,
 ) -> None:
     """Python runs against the local stack and a worker, the rest is what it says it is."""
-    page = Page(path, folder, {"redis://localhost:6379/0": str(app.conf.broker_url)})
+    page = Page(path, tmp_path, {LOCAL: environment["CELERY_SAGEMAKER_BROKER_URL"]})
     for framework in FRAMEWORKS:
         if re.search(rf"^\s*(from|import) {framework}\b", page.programs, re.MULTILINE):
             pytest.importorskip(framework, reason="dev group `frameworks` is not installed")
-    page.namespace["celery"] = app
-    for name in page.files:
-        monkeypatch.delitem(sys.modules, module_of(name), raising=False)
     page.write()
-    with worker_of(page, folder, environment) as worker:
-        try:
+    with worker_of(page, tmp_path, environment):
+        if page.programs:
+            run_in_a_child(children, path, tmp_path)
+        else:
             page.run()
-            for command in page.commands if path.name == "README.md" else ():
-                if command.startswith(OURS) and " up" not in command:
-                    words = shlex.split(command.removeprefix(OURS))
-                    subprocess.run([PROGRAM, *words], env=os.environ, check=True)
-        finally:
-            if worker is not None:
-                sys.stdout.write(worker.output)
     if any(name.startswith("test_") for name in page.files):
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."]
-        subprocess.run(command, cwd=folder, env=os.environ, check=True)
+        subprocess.run(command, cwd=tmp_path, env=os.environ, check=True)
+
+
+def run_in_a_child(context: ForkServerContext, path: Path, folder: Path) -> None:
+    """Run a page in a process of its own."""
+    child = context.Process(target=run_alone, args=(path, folder, dict(os.environ)), daemon=True)
+    child.start()
+    child.join(PATIENCE - 10)
+    hangs = child.is_alive()
+    child.kill()
+    sys.stdout.write((folder / LOG).read_text("utf-8"))
+    assert not hangs, "it does not end"
+    assert child.exitcode == 0, f"exitcode {child.exitcode}"
+
+
+#: What is wrong on a page, and what is said of it.
+WRONG = {
+    "```python\nassert 1 == 2\n```": "AssertionError",
+    "<!-- invisible-code-block: python\nassert 1 == 2\n-->": "AssertionError",
+    "```python\nnames_nothing()\n```": "NameError",
+    "```toml\nbrokerurl = 'redis://localhost'\n```": "broker_url",
+    "```toml\n# endpoints.toml\n[endpoints.e]\ntargets = 'x'\n```": "targets",
+    '```json\n{"a": 1,}\n```': "JSONDecodeError",
+    "```yaml\na: [\n```": "yaml",
+    "```shell\ncelery-sagemaker invoke e --dat x\n```": "--dat",
+    "```shell\nA=b celery-sagemaker batches list\n```": "batches",
+    "```console\n$ celery-sagemaker status x | celery-sagemaker nothing\n```": "nothing",
+    "    celery-sagemaker status a b": "does not take",
+    "```shell\ncelery -A shop worker --pol threads\n```": "--pol",
+    "```shell\nmake everything\n```": "everything",
+    "```shell\npip install 'celery-sagemaker[all]'\n```": "no extra all",
+    "```shell\nno-such-program\n```": "no-such-program",
+    "```cobol\nSTOP RUN.\n```": "cobol",
+    "```\nno language\n```": "language",
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_what_is_wrong_is_found(
+    text: str,
+    tmp_path: Path,
+    environment: Environment,
+    children: ForkServerContext,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each kind of block can fail, and says why."""
+    path = tmp_path / "page.md"
+    path.write_text(f"A page.\n\n{text}\n")
+    with pytest.raises(AssertionError, match="exitcode"):
+        run_in_a_child(children, path, tmp_path)
+    assert WRONG[text] in capsys.readouterr().out

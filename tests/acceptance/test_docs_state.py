@@ -58,7 +58,7 @@ def meaning(word: re.Match[str]) -> str:
 
 
 @contextmanager
-def touched(client: "Redis[bytes]") -> Iterator[set[str]]:
+def touched(client: Any) -> Iterator[set[str]]:
     """Collect the keys that are written, also those that are gone again: Redis tells of each."""
     found: set[str] = set()
     (before,) = client.config_get("notify-keyspace-events").values()
