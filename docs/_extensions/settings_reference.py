@@ -15,7 +15,7 @@ from sphinx.application import Sphinx
 Model = type[BaseModel]
 
 #: Tables whose keys are the users' own words, by what stands for one in the reference.
-PLACEHOLDERS = {"endpoints": "NAME", "retries": "CODE"}
+PLACEHOLDERS = {"endpoints": "NAME", "retries": "CODE", "schedules": "NAME"}
 
 
 def section_of(annotation: Any) -> Model | None:
@@ -28,6 +28,8 @@ def section_of(annotation: Any) -> Model | None:
 
 def default_of(field: FieldInfo) -> str:
     """Write a default as the settings file would have it."""
+    if field.is_required():
+        return "required"
     value = field.get_default(call_default_factory=True)
     if value is None or value in ("", (), {}):
         return "none"

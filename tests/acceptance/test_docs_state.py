@@ -12,17 +12,17 @@ from celery import Celery, chord
 from celery_sagemaker.channels import subscribe
 from celery_sagemaker.local.stack import LocalStack
 from celery_sagemaker.runtime import exceptions
-from celery_sagemaker.tasks import batch, invoke, invoke_async, stream
-from harness import Environment, Worker, behave
+from celery_sagemaker.tasks import batch, invoke, invoke_async, schedules, stream
+from harness import Environment, Worker, behave, eventually
 from redis import Redis
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "state.md").read_text("utf-8")
 
 #: Parts of keys that the page names in capitals; some have colons in them.
-PLACEHOLDER = re.compile(r"(LOCATION|OWNER|QUEUE|TOKEN)|PREFIX|ENDPOINT|NAME|ID")
+PLACEHOLDER = re.compile(r"(LOCATION|OWNER|QUEUE|TOKEN)|PREFIX|ENDPOINT|ENTRY|NAME|ID")
 
 #: What this run has not: a chunk cut short, a stream cancelled, a record that failed, a dead
-#: letter, a job that waits for another, a worker that looks for lost messages.
+#: letter, a job that waits for another, a worker that looks for lost messages, a beat.
 RARE = {
     "{PREFIX}:batch:job:ID:progress",
     "PREFIX:{ID}:ctl",
@@ -30,6 +30,9 @@ RARE = {
     "{PREFIX}:dead",
     "{PREFIX}:batch:yielding",
     "unacked_mutex",
+    "{PREFIX}:beat::lock",
+    "{PREFIX}:beat::statics",
+    "{PREFIX}:beat:ENTRY",
 }
 
 PATIENCE = 30.0
@@ -84,6 +87,9 @@ def use_everything(app: Celery, stack: LocalStack) -> None:
     job = batch.submit(
         "limited", input=f"s3://{stack.bucket}/in.jsonl", client_token="once", expires_in=600
     )
+    schedules.add("nightly", cron="0 2 * * *", endpoint="echo", payload="x")
+    schedules.run_now("nightly")
+    eventually(lambda: schedules.get("nightly").last is not None)
     streamed = stream.delay("echo", "one two")
     assert list(subscribe(streamed.id))
     pages = [invoke_async.s("slow", n) for n in range(3)]
