@@ -154,7 +154,7 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]
             logger.warning("beat_lock_lost: %s", error)
             self.lock = None
             return AGAIN
-        except (redis.ConnectionError, redis.TimeoutError) as error:
+        except redis.RedisError as error:
             logger.warning("beat_without_redis: %s", error)
             return AGAIN
         return seconds
