@@ -155,7 +155,7 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]
             logger.warning("beat_lock_lost", extra={"error": str(error)})
             self.lock = None
             return AGAIN
-        except (redis.ConnectionError, redis.TimeoutError) as error:
+        except redis.RedisError as error:
             logger.warning("beat_without_redis", extra={"error": str(error)})
             return AGAIN
         return seconds

@@ -3,6 +3,7 @@
 import logging
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from celery_sagemaker.tasks.exceptions import InvalidSchedule, NoSuchSchedule, S
 from celery_sagemaker.tasks.ledger import Run, State
 from celery_sagemaker.tasks.schedules import RunState, ending, sync
 from celery_sagemaker.tasks.schedules.task import message
+from celery_sagemaker.tasks.schedules.timing import Timing
 from celery_sagemaker.workers import create_app, install
 from celery_sagemaker.workers.beat import Scheduler, configure
 from harness import eventually
@@ -342,6 +344,46 @@ def test_beat_sends_before_it_notes(
     record = parts.schedules.record("often")
     assert record is not None
     assert record.dealt["last_due"] == due
+
+
+def test_two_beats_that_both_are_active_send_one_request(app: Celery, parts: Deployment) -> None:
+    """Each has looked before the other has noted anything: the ledger has one row."""
+    schedules.add("often", every=3_600, endpoint="echo", payload="x")
+    behind(parts, "often", parts.schedules.now() // 3_600 * 3_600 - 3_600)
+    first, second = beat(app), beat(app)
+    entries = [made.schedule["sagemaker:often"] for made in (first, second)]
+    for made, entry in zip((first, second), entries, strict=True):
+        assert made.maybe_due(entry) > 0
+    assert parts.ledger.counts() == {"ACCEPTED": 1}
+
+
+#: When Berlin's clocks went forward, and back.
+CHANGES = [datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC)]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=["forward", "back"])
+@pytest.mark.parametrize("cron", ["30 2 * * *", "*/30 * * * *", "15 1,2,3 * * *"])
+def test_beat_goes_over_the_clock_s_change(
+    app: Celery, parts: Deployment, monkeypatch: pytest.MonkeyPatch, change: datetime, cron: str
+) -> None:
+    """Killed in the middle, too: each due time is sent once, none is left out."""
+    schedules.add(
+        "often", cron=cron, timezone="Europe/Berlin", endpoint="echo", payload="x",
+        misfire_grace=86_400,
+    )  # fmt: skip
+    start, moment = change - timedelta(hours=26), change
+    behind(parts, "often", start.timestamp())
+    made = beat(app)
+    for step in range(26 * 4 + 10):
+        moment = start + timedelta(minutes=15 * step, seconds=1)
+        monkeypatch.setattr(app, "now", lambda moment=moment: moment)
+        made = beat(app) if abs(moment - change) < timedelta(minutes=30) else made
+        made.tick()
+    settings = schedules.get("often").settings
+    due = list(settings.calendar.between(start.timestamp(), moment.timestamp()))
+    timing = Timing(parts.settings.prefix, "often", settings)
+    assert parts.ledger.counts() == {"ACCEPTED": len(due)}
+    assert all(parts.ledger.status(timing.id_of(time)) for time in due)
 
 
 def test_beat_keeps_what_it_could_not_send(

@@ -122,6 +122,13 @@ def test_overlap_replace(registry: Registry) -> None:
     assert record(registry).running == "b"
 
 
+def test_an_older_run_replaces_no_newer_one(registry: Registry) -> None:
+    """Messages that are sent together, after an outage, arrive in any order."""
+    begin(registry, "newer", "replace", due=220)
+    assert begin(registry, "older", "replace", due=160).verdict == "LEAVE"
+    assert states(registry) == {"newer": "RUNNING", "older": "SKIPPED"}
+
+
 def test_a_replaced_run_that_was_being_started_is_told(registry: Registry) -> None:
     """What it has started meanwhile is not to go on."""
     begin(registry, "a", "replace")

@@ -18,7 +18,8 @@ elseif ARGV[5] == '1' then
   redis.call('HINCRBY', schedule, 'missed', 1)
 elseif not other then
   start(run)
-elseif ARGV[4] == 'replace' then
+-- Messages that were sent together arrive in any order: an older run does not replace a newer one.
+elseif ARGV[4] == 'replace' and other.due <= run.due then
   drop(other, 'REVOKED', 'Replaced', 'Run ' .. run.id .. ' took its place.')
   replaced = save(other)
   redis.call('HSET', schedule, 'last', replaced)
