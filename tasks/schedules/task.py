@@ -54,16 +54,19 @@ class ScheduleTask(LedgerTask):
         """Do what a message says; returns what became of it."""
         if not isinstance(given.get("version"), int) or given["version"] > VERSION:
             raise MalformedMessage(f"The message is not of a version up to {VERSION}.")
+        try:
+            return self._do(given)
+        except (OperationalError, redis.RedisError, OSError) as error:
+            raise self._later(error) from error
+
+    def _do(self, given: Mapping[str, Any]) -> dict[str, Any]:
         record = self.deployment.schedules.record(given["schedule"])
         if record is None:
             return {"state": None}
         timing = timing_of(self.deployment, record)
-        try:
-            if given["step"] == "prewarm":
-                return self._prewarm(record, timing, int(given["due"]))
-            return self._run(record, timing, given)
-        except (OperationalError, redis.RedisError, OSError) as error:
-            raise self._later(error) from error
+        if given["step"] == "prewarm":
+            return self._prewarm(record, timing, int(given["due"]))
+        return self._run(record, timing, given)
 
     def _prewarm(self, record: Record, timing: Timing, due: int) -> dict[str, Any]:
         until = timing.fires(due)
@@ -99,10 +102,8 @@ class ScheduleTask(LedgerTask):
         replaced = run.replaces or {}
         if replaced.get("target"):
             starting.stop(self.app, replaced["kind"], replaced["target"])
-        target, kind = (
-            starting.start(self.app, timing.settings, run.id, run.due),
-            timing.settings.run,
-        )
+        kind = timing.settings.run
+        target = starting.start(self.app, timing.settings, run.id, run.due)
         if self.deployment.schedules.note(name, run.id, target, kind):
             ending.say(self.deployment, name, dataclasses.replace(run, target=target, kind=kind))
         else:

@@ -15,16 +15,18 @@ from celery.exceptions import ImproperlyConfigured
 from celery_sagemaker.config import Settings
 from celery_sagemaker.runtime.exceptions import ModelError
 from celery_sagemaker.tasks import deployment, schedules
+from celery_sagemaker.tasks.base import HandedBack
 from celery_sagemaker.tasks.batch import list_jobs
 from celery_sagemaker.tasks.deployment import Deployment
 from celery_sagemaker.tasks.exceptions import InvalidSchedule, NoSuchSchedule, ScheduleExists
 from celery_sagemaker.tasks.ledger import Run, State
-from celery_sagemaker.tasks.schedules import RunState, ending, sync
+from celery_sagemaker.tasks.schedules import RunState, ending, starting, sync
 from celery_sagemaker.tasks.schedules.task import message
 from celery_sagemaker.tasks.schedules.timing import Timing
 from celery_sagemaker.workers import create_app, install
 from celery_sagemaker.workers.beat import Scheduler, configure
 from harness import eventually
+from kombu.exceptions import OperationalError
 
 
 @pytest.fixture
@@ -219,6 +221,40 @@ def test_a_start_that_died_is_made_again(
     deliver(app, "often", now, "r1")
     assert parts.ledger.counts()["ACCEPTED"] == 1
     assert len(schedules.runs("often")) == 1
+
+
+def test_a_start_that_the_broker_does_not_take_is_made_later(
+    app: Celery, parts: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run goes on in another delivery of its message; it has not failed."""
+    schedules.add("often", every=60, endpoint="echo", payload="x")
+    id_ = schedules.run_now("often")
+    task: Any = app.tasks["sagemaker.schedule"]
+    given = message("often", parts.schedules.now(), run=id_, trigger="manual")
+    task.push_request(id=id_, called_directly=False, kwargs=given)
+    try:
+        task.before_start(id_, (), given)
+        with monkeypatch.context() as patch:
+            patch.setattr(starting, "start", raising(OperationalError("away")))
+            with pytest.raises(HandedBack):
+                task.start(given["message"])
+    finally:
+        task.pop_request()
+    status = parts.ledger.status(id_)
+    assert status is not None
+    assert (status.state, states()) == (State.ACCEPTED, ["RUNNING"])
+    assert parts.ledger.begin(id_, task.name, "another") == "PARKED"
+    deliver(app, "often", 0, id_, trigger="manual")
+    assert schedules.runs("often")[0].target is not None
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    """A function that raises an error."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
 
 
 def test_a_batch_job_is_submitted_once(app: Celery, parts: Deployment) -> None:
