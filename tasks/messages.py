@@ -95,8 +95,8 @@ def shorten(text: str) -> str:
 def _check_names(request: R) -> None:
     """Check what names keys in Redis; the rest of a request is checked before it is sent."""
     component: object = getattr(request, "inference_component_name", None)
-    for name in (request.endpoint_name, component):
-        if not (isinstance(name, str) and NAME.fullmatch(name)) and name is not None:
+    for name in (request.endpoint_name, *([] if component is None else [component])):
+        if not (isinstance(name, str) and NAME.fullmatch(name)):
             raise MalformedMessage("The message's endpoint, or its component, has no such name.")
 
 

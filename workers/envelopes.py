@@ -91,7 +91,8 @@ class _DeliveryInfo(_Part):
 
 
 class _Properties(_Part):
-    delivery_info: _DeliveryInfo
+    delivery_info: _DeliveryInfo | None = None
+    """How it came, where it is for the message to say; RabbitMQ says it beside the message."""
     priority: Annotated[int, Field(ge=0, le=255)] | None = None
     correlation_id: Name | None = None
     reply_to: Name | None = None
@@ -168,7 +169,7 @@ def check(message: Any, takes: Takes) -> None:
         raise MalformedMessage(f"The message cannot be taken: {_said(error)}.") from None
     _check_call(found, body, takes.runs)
     came = found.properties.delivery_info
-    if not takes.routes & {(came.exchange, came.routing_key), (came.exchange, "")}:
+    if came and not takes.routes & {(came.exchange, came.routing_key), (came.exchange, "")}:
         raise MalformedMessage("The message's delivery_info is that of another queue.")
 
 

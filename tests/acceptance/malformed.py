@@ -54,8 +54,9 @@ IDS: tuple[Any, ...] = (
     "{a}", "{celery-sagemaker}", "a b", "größe", "*", "a:b:c", "..", "\\", "'; --", "%s%n",
 )  # fmt: skip
 
+#: Without `shadow`, by which Celery's log would name another task.
 HEADERS = (
-    "id", "task", "root_id", "parent_id", "group", "group_index", "retries", "timelimit", "shadow",
+    "id", "task", "root_id", "parent_id", "group", "group_index", "retries", "timelimit",
     "ignore_result", "replaced_task_nesting", "stamped_headers", "stamps", "argsrepr", "kwargsrepr",
     "lang", "origin", "expires", "eta", "compression",
 )  # fmt: skip

@@ -85,6 +85,7 @@ def test_bad_messages_are_refused_and_the_worker_goes_on(
     assert reasons["refused"] > count / 2
     assert "Unrecoverable" not in output
     assert "--- Logging error ---" not in output
+    print(f"{count:,} messages: {reasons}; MB: {memory[0]:.0f} to {memory[-1]:.0f}")  # noqa: T201 - for -s
     if len(memory) > 2:
         assert memory[-1] - memory[1] < FLAT, memory
 

@@ -69,6 +69,10 @@ def test_a_good_message_is_taken() -> None:
     envelopes.check(message(), TAKES)
     envelopes.check(message([["p"], {"more": 1}, embed], headers=headers), TAKES)
     envelopes.check(message(came={"exchange": QUEUE}), TAKES)
+    from_rabbitmq = message()
+    from_rabbitmq.properties.clear()
+    from_rabbitmq.delivery_info = {"exchange": "celery_delayed", "routing_key": "0.1.invoke"}
+    envelopes.check(from_rabbitmq, TAKES)
     envelopes.check(message(came={"exchange": "x", "routing_key": "a.b"}), TAKES)
 
 
