@@ -31,13 +31,19 @@ def default_of(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True)
-    if value is None or value in ("", (), {}):
-        return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return mask(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:,g}"
+    match value:
+        case _ if field.is_required():
+            return "required"
+        case None | "" | ():
+            return "none"
+        case bool():
+            return str(value).lower()
+        case str():
+            return mask(value)
+        case int() | float():
+            return f"{value:,}" if isinstance(value, int) else f"{value:,g}"
+        case _:
+            return str(value)
 
 
 def sections(model: Model, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Model]]:

@@ -37,7 +37,7 @@ ENDPOINTS: dict[str, dict[str, Any]] = {
 FRAMEWORKS = ("django", "fastapi")
 
 #: Programs that need a worker.
-CALLS = re.compile(r"\.(delay|apply_async|submit)\(")
+CALLS = re.compile(r"\.(delay|apply_async|run_now|submit)\(")
 
 #: Seconds for a page with everything in it.
 PATIENCE = 120

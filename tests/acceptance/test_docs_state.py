@@ -35,6 +35,9 @@ RARE = {
     "{PREFIX}:beat:ENTRY",
 }
 
+#: Written by schedules and beat, which have tests of their own.
+SCHEDULED = re.compile(r"\{PREFIX\}:(schedule|beat)")
+
 PATIENCE = 30.0
 
 
@@ -116,4 +119,4 @@ def test_every_key_is_in_a_table(
     unknown = [key for key in keys if not any(p.fullmatch(key) for p in known.values())]
     assert unknown == []
     unseen = {row for row, pattern in known.items() if not any(map(pattern.fullmatch, keys))}
-    assert unseen <= RARE
+    assert {row for row in unseen if not SCHEDULED.match(row)} <= RARE
