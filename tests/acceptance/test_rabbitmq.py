@@ -1,5 +1,6 @@
 """RabbitMQ dies, loses a queue, or does not answer: nothing accepted is lost, or done twice."""
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from harness import Environment, Worker, behave, calls, eventually
 from kombu import Connection
 from kombu.exceptions import ChannelError, OperationalError
 from rabbitmq import RabbitMQ
+from tls import Authority, tls
 
 #: Where the requests of these tests wait.
 QUEUE = "sagemaker.invoke"
@@ -137,6 +139,52 @@ def test_a_wrong_password(environment: Environment, rabbitmq: RabbitMQ) -> None:
     assert tasks.counts(app) == {"ACCEPTED": 0}
     deployment(app).close()
     app.close()
+
+
+#: The page with the user's rights, as they are copied from it.
+PAGE = Path(__file__).parents[2] / "docs/howto/rabbitmq.md"
+
+
+def test_the_documented_user(
+    environment: Environment, rabbitmq: RabbitMQ, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker and a caller do with the documented rights, in a virtual host of their own."""
+    for line in PAGE.read_text().splitlines():
+        if line.startswith("    rabbitmqctl "):
+            rabbitmq.control(*shlex.split(line)[1:])
+    url = f"amqp://sagemaker:PASSWORD@127.0.0.1:{rabbitmq.port}/sagemaker"
+    monkeypatch.setenv("CELERY_SAGEMAKER_BROKER_URL", url)
+    app = create_app(Settings.load())
+    worker = Worker(
+        {**environment, "CELERY_SAGEMAKER_BROKER_URL": url}, tmp_path / "user.log", "crashing"
+    )
+    worker.start()
+    try:
+        eventually(lambda: "ready." in worker.output)
+        result = app.send_task("sagemaker.invoke_async", ("echo", "x"), countdown=1)
+        eventually(lambda: ended(app, worker, result.id))
+        assert app.control.ping(timeout=5.0, limit=1)
+    finally:
+        worker.kill()
+        deployment(app).close()
+        app.close()
+    assert "PASSWORD" not in worker.output
+    assert "ACCESS_REFUSED" not in worker.output
+
+
+def test_tls_checks_who_it_is(
+    rabbitmq: RabbitMQ, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither an unknown authority nor another host's certificate lets a password out."""
+    authority = Authority(tmp_path)
+    ours = authority.issue("ours")
+    others = authority.issue("others", ["elsewhere.example"])
+    with tls(rabbitmq.port, ours) as right, tls(rabbitmq.port, others) as wrong:
+        url = "amqps://guest:guest@localhost:{}//"
+        assert "CERTIFICATE_VERIFY_FAILED" in str(reach.log_in(url.format(right.port)))
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+        assert reach.log_in(url.format(right.port)) is None
+        assert "Hostname mismatch" in str(reach.log_in(url.format(wrong.port)))
 
 
 def test_the_command_line_asks_before_it_sends(rabbitmq: RabbitMQ) -> None:
