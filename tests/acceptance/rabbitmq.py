@@ -13,11 +13,15 @@ import pytest
 from celery_sagemaker.config import queues
 from celery_sagemaker.local.guardian import guarded_folder
 from celery_sagemaker.local.processes import HOST, Child, free_port, listening
+from harness import eventually
 from kombu import Connection
 from kombu.exceptions import ChannelError
 
 #: Where Debian's package has the server; the one on PATH starts another user's.
 SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+
+#: Seconds that it may take to start.
+START_SECONDS = 120.0
 
 MISSING = "no RabbitMQ: apt-get install rabbitmq-server"
 
@@ -66,7 +70,8 @@ class RabbitMQ:
     def start(self) -> None:
         """Start it; returns when it takes connections."""
         self._node = self._child("rabbitmq", [SERVER], self.port)
-        self._node.wait_until_up()
+        # Longer than other services may take: a busy machine has several to start.
+        eventually(lambda: self._node.alive(), START_SECONDS)
 
     def kill(self) -> None:
         """Kill it, with SIGKILL."""
