@@ -71,7 +71,7 @@ class RabbitMQ:
         """Start it; returns when it takes connections."""
         self._node = self._child("rabbitmq", [SERVER], self.port)
         # Longer than other services may take: a busy machine has several to start.
-        eventually(lambda: self._node.alive(), START_SECONDS)
+        eventually(self._node.alive, START_SECONDS)
 
     def kill(self) -> None:
         """Kill it, with SIGKILL."""
