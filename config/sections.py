@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -195,3 +196,12 @@ class BatchSettings(Section):
     """Seconds for which a job that has ended is remembered; seven days."""
     transport: Literal["fast", "boto3"] = "fast"
     """What chunks call endpoints with: asyncio, or boto3 in threads."""
+
+
+class LivenessSettings(Section):
+    """The sign of life of a worker or beat, for whoever looks after its process."""
+
+    file: Path | None = None
+    """Touched while the process does its work; none by default. Not on a shared disk."""
+    every: Seconds = 5.0
+    """Seconds between two touches; beat touches it at each of its ticks."""

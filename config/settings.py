@@ -24,6 +24,7 @@ from .sections import (
     Count,
     LedgerSettings,
     LimitSettings,
+    LivenessSettings,
     PollingSettings,
     StreamSettings,
     TimeoutSettings,
@@ -87,6 +88,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     """The limits of every endpoint, each by itself."""
     batch: BatchSettings = BatchSettings()
+    liveness: LivenessSettings = LivenessSettings()
     endpoints: dict[str, EndpointSettings] = {}
     """What to know about single endpoints, by name in lower case."""
     retries: RetryOverrides = {}
@@ -223,6 +225,7 @@ def _known() -> dict[str, list[str]]:
         "budget": BudgetSettings,
         "limits": LimitSettings,
         "batch": BatchSettings,
+        "liveness": LivenessSettings,
         "endpoints": EndpointSettings,
         "retries": RetryOverride,
     }

@@ -17,10 +17,10 @@ from .processes import HOST, Child, python
 SECONDS = 10.0
 
 
-def start(folder: Path) -> Child:
-    """Start moto's S3 server."""
+def start(folder: Path, host: str = HOST, port: int = 0) -> Child:
+    """Start moto's S3 server; host and port are as of `processes.listener`."""
     # The list of buckets: short, whatever is in them.
-    return python("s3", "s3_server", [], folder=folder, health="/")
+    return python("s3", "s3_server", [], folder=folder, health="/", host=host, port=port)
 
 
 def make_bucket(port: int, bucket: str) -> None:

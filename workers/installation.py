@@ -64,11 +64,12 @@ def _add_settings(sender: Celery, **_: object) -> None:
 
 
 def _add_steps(app: Celery) -> None:
-    from . import refusals  # noqa: PLC0415 - the signals of a worker
+    from . import liveness, refusals  # noqa: PLC0415 - the signals of a worker, and beat
     from .ticker import Ticker  # noqa: PLC0415 - and its steps
     from .visibility import VisibilityHeartbeat  # noqa: PLC0415
 
     worker: set[type[Step]] = app.steps["worker"]
     worker.add(Ticker)
-    app.steps["consumer"].add(VisibilityHeartbeat)
+    app.steps["consumer"] |= {VisibilityHeartbeat, liveness.Liveness}
     refusals.connect()
+    liveness.connect()

@@ -2,7 +2,19 @@
 
 import typer
 
-from . import batch, configuration, demo, invoking, limits, state, streaming, up, worker
+from . import (
+    batch,
+    configuration,
+    demo,
+    invoking,
+    limits,
+    local,
+    sse,
+    state,
+    streaming,
+    up,
+    worker,
+)
 
 app = typer.Typer(
     name="celery-sagemaker",
@@ -13,7 +25,9 @@ app = typer.Typer(
 )
 app.command("up")(up.up)
 app.command("demo")(demo.demo)
+app.command("local")(local.local)
 app.command("worker")(worker.worker)
+app.command("sse")(sse.sse)
 app.command("invoke")(invoking.invoke)
 app.command("invoke-async")(invoking.invoke_async)
 app.command("stream")(streaming.stream)
