@@ -8,7 +8,7 @@ import typer
 
 from . import stack
 from .exits import Exit, fail
-from .up import LOOK_SECONDS, print_environment, stop_signals
+from .up import LOOK_SECONDS, stop_signals
 
 
 def local(
@@ -32,7 +32,8 @@ def local(
     with ExitStack() as parts:
         stop = parts.enter_context(stop_signals())
         running = parts.enter_context(stack.emulating(behaviours, host, endpoint_port, s3_port))
-        print_environment(running.environment())
+        typer.echo(f"endpoint: {running.endpoint_url}")
+        typer.echo(f"S3: {running.s3_url}, bucket {running.bucket}")
         while not stop.wait(LOOK_SECONDS):
             if ended := running.ended():
                 fail(Exit.UNREACHABLE, f"ended by itself: {', '.join(ended)}")

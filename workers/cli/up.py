@@ -45,7 +45,7 @@ def up(
         _wait_until_healthy(health, worker, stop)
         if stop.is_set():
             return
-        print_environment(environment, as_json=as_json)
+        _print_environment(environment, as_json=as_json)
         _watch(health, worker, stop)
 
 
@@ -101,8 +101,7 @@ def _wait_until_healthy(health: Health, worker: SupervisedWorker, stop: threadin
     fail(Exit.UNREACHABLE, f"not healthy after {START_SECONDS:g} s: {silent}")
 
 
-def print_environment(environment: dict[str, str], *, as_json: bool = False) -> None:
-    """Say what to export."""
+def _print_environment(environment: dict[str, str], *, as_json: bool) -> None:
     if as_json:
         console.print_json({"environment": environment})
         return
