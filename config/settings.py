@@ -82,13 +82,13 @@ class Settings(BaseSettings):
     """Calls a worker process makes at once: threads and HTTP connections."""
     ledger: LedgerSettings = LedgerSettings()
     polling: PollingSettings = PollingSettings()
+    liveness: LivenessSettings = LivenessSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
     streams: StreamSettings = StreamSettings()
     budget: BudgetSettings = BudgetSettings()
     limits: LimitSettings = LimitSettings()
     """The limits of every endpoint, each by itself."""
     batch: BatchSettings = BatchSettings()
-    liveness: LivenessSettings = LivenessSettings()
     endpoints: dict[str, EndpointSettings] = {}
     """What to know about single endpoints, by name in lower case."""
     retries: RetryOverrides = {}
@@ -220,12 +220,12 @@ def _known() -> dict[str, list[str]]:
         "": Settings,
         "ledger": LedgerSettings,
         "polling": PollingSettings,
+        "liveness": LivenessSettings,
         "timeouts": TimeoutSettings,
         "streams": StreamSettings,
         "budget": BudgetSettings,
         "limits": LimitSettings,
         "batch": BatchSettings,
-        "liveness": LivenessSettings,
         "endpoints": EndpointSettings,
         "retries": RetryOverride,
     }
