@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .exits import Exit, fail, one_line_errors
+from .up import stop_signals
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -35,15 +36,17 @@ def sse(
         made = application()
     except ModuleNotFoundError as error:
         fail(Exit.UNREACHABLE, f"{error.name} is missing: pip install 'celery-sagemaker[sse]'")
-    uvicorn.run(
-        made,
-        host=host,
-        port=port,
-        # A token may be in the URL, and is no business of a log.
-        access_log=False,
-        forwarded_allow_ips=proxies,
-        timeout_graceful_shutdown=STOP_SECONDS,
-    )
+    # Once it has stopped, uvicorn raises the signal again: it ends in this handler.
+    with stop_signals():
+        uvicorn.run(
+            made,
+            host=host,
+            port=port,
+            # A token may be in the URL, and is no business of a log.
+            access_log=False,
+            forwarded_allow_ips=proxies,
+            timeout_graceful_shutdown=STOP_SECONDS,
+        )
 
 
 def application() -> Starlette:
