@@ -16,7 +16,7 @@ PACKAGES := channels config local runtime tasks workers
 RUN := $(UV) run --locked --all-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-oldest docs demo lint types lock audit clean wheel bench
+.PHONY: help install test test-oldest docs demo lint types lock audit clean wheel image bench
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ audit: install ## Look for known vulnerabilities of what uv.lock has; asks PyPI
 wheel: install ## Build the wheel into dist/
 	rm -rf build/lib build/bdist.*  # else setuptools packs modules that are long gone
 	$(UV) build --quiet --wheel --out-dir dist
+
+image: ## Build the Docker image
+	docker build --tag celery-sagemaker .
 
 clean: ## Remove what the other targets made
 	rm -rf .venv .venv-oldest .venv-docs .uv build dist *.egg-info .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis

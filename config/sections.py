@@ -256,3 +256,12 @@ class MetricsSettings(Section):
     """Port of the endpoint; none by default. Usual is 9464; 0 takes any that is free."""
     host: str = "0.0.0.0"  # noqa: S104 - Prometheus is another machine
     """Address at which the worker listens; by default all of the machine's."""
+
+
+class LivenessSettings(Section):
+    """The sign of life of a worker or beat, for whoever looks after its process."""
+
+    file: Path | None = None
+    """Touched while the process does its work; none by default. Not on a shared disk."""
+    every: Seconds = 5.0
+    """Seconds between two touches; beat touches it at each of its ticks."""

@@ -26,6 +26,7 @@ from .sections import (
     Count,
     LedgerSettings,
     LimitSettings,
+    LivenessSettings,
     LoggingSettings,
     MetricsSettings,
     PollingSettings,
@@ -91,6 +92,7 @@ class Settings(BaseSettings):
     signing: SigningSettings = SigningSettings()
     ledger: LedgerSettings = LedgerSettings()
     polling: PollingSettings = PollingSettings()
+    liveness: LivenessSettings = LivenessSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
     streams: StreamSettings = StreamSettings()
     budget: BudgetSettings = BudgetSettings()
@@ -237,6 +239,7 @@ def _known() -> dict[str, list[str]]:
         "signing": SigningSettings,
         "ledger": LedgerSettings,
         "polling": PollingSettings,
+        "liveness": LivenessSettings,
         "timeouts": TimeoutSettings,
         "streams": StreamSettings,
         "budget": BudgetSettings,

@@ -24,11 +24,25 @@ LOOK_EVERY = 0.05
 BACKLOG = 1_024
 
 
-def listener() -> socket.socket:
-    """Return a socket that listens on a free port, for a child to inherit: nobody can take it."""
+def listener(host: str = HOST, port: int = 0) -> socket.socket:
+    """Return a socket that listens, for a child to inherit: nobody can take its port meanwhile.
+
+    Args:
+        host: IPv4 address.
+        port: by default a free one.
+
+    Raises:
+        OSError: the port is taken, or the address is not of this machine.
+    """
     made = socket.socket()
-    made.bind((HOST, 0))
-    made.listen(BACKLOG)
+    try:
+        # A port of one's own choice may just have been left.
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+        made.listen(BACKLOG)
+    except BaseException:
+        made.close()
+        raise
     return made
 
 
@@ -108,6 +122,11 @@ class Child:
         """Its process id."""
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether the process is there, be it busy or well."""
+        return self._process.poll() is None
+
     def wait_until_up(self) -> None:
         """Return when the service answers.
 
@@ -123,11 +142,11 @@ class Child:
 
     def alive(self) -> bool:
         """Whether the service is there and answers."""
-        return self._process.poll() is None and self._ready(self.pid)
+        return self.running and self._ready(self.pid)
 
     def stop(self) -> None:
         """End the process, by force if it does not go."""
-        if self._process.poll() is None:
+        if self.running:
             self._process.terminate()
         try:
             self._process.wait(STOP_SECONDS)
@@ -145,8 +164,10 @@ def python(
     folder: Path,
     health: str,
     environment: Mapping[str, str] | None = None,
+    host: str = HOST,
+    port: int = 0,
 ) -> Child:
-    """Start a module of ours as an HTTP server on a free port of its own.
+    """Start a module of ours as an HTTP server on a port of its own.
 
     Args:
         name: for messages.
@@ -155,9 +176,11 @@ def python(
         folder: as of `Child`.
         health: a path that is answered with success once it is up.
         environment: as of `Child`.
+        host: as of `listener`; has to answer at 127.0.0.1 as well.
+        port: as of `listener`.
     """
-    inherits = listener()
-    port: int = inherits.getsockname()[1]
+    inherits = listener(host, port)
+    port = inherits.getsockname()[1]
     package = __name__.rpartition(".")[0]
     command = [sys.executable, "-m", f"{package}.{module}", str(inherits.fileno()), *arguments]
     # What this process can import, the child can: it may run in a folder of its caller's modules.

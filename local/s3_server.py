@@ -19,10 +19,10 @@ from .s3_denials import ADMIN, Denials
 SECONDS = 10.0
 
 
-def start(folder: Path) -> Child:
-    """Start moto's S3 server."""
+def start(folder: Path, host: str = HOST, port: int = 0) -> Child:
+    """Start moto's S3 server; host and port are as of `processes.listener`."""
     # The list of buckets: short, whatever is in them.
-    return python("s3", "s3_server", [], folder=folder, health="/")
+    return python("s3", "s3_server", [], folder=folder, health="/", host=host, port=port)
 
 
 #: Nothing of ours deletes staged payloads: the bucket has the rule that docs/state.md advises.

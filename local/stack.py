@@ -1,6 +1,7 @@
 """Redis, S3 and a SageMaker endpoint on this machine, each a process of its own."""
 
 from contextlib import ExitStack
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -9,7 +10,7 @@ from typing import Self
 from . import behaviours as endpoints
 from . import redis_server, s3_server
 from .guardian import guarded_folder
-from .processes import Child, python
+from .processes import HOST, Child, python
 
 #: What the extra `local` brings, and the services cannot do without.
 EXTRA = ("moto", "starlette", "uvicorn")
@@ -17,11 +18,25 @@ EXTRA = ("moto", "starlette", "uvicorn")
 BUCKET = "celery-sagemaker-local"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the endpoint and S3 listen."""
+
+    host: str = HOST
+    """127.0.0.1, or 0.0.0.0 for every address of the machine."""
+    endpoint_port: int = 0
+    """0 is a free port."""
+    s3_port: int = 0
+    """0 is a free port."""
+
+
 class LocalStack:
     """The local stack; a context manager.
 
     Args:
         behaviours: TOML file of endpoints; without one there is `echo`, of both kinds.
+        place: where the endpoint and S3 listen; by default on free ports of 127.0.0.1.
+        with_redis: whether Redis is part of it.
 
     Raises:
         ValueError: the file is wrong (on `start`).
@@ -30,8 +45,16 @@ class LocalStack:
 
     bucket = BUCKET
 
-    def __init__(self, behaviours: Path | None = None) -> None:
+    def __init__(
+        self,
+        behaviours: Path | None = None,
+        *,
+        place: Place | None = None,
+        with_redis: bool = True,
+    ) -> None:
         self._behaviours = behaviours
+        self._place = place or Place()
+        self._with_redis = with_redis
         self._parts = ExitStack()
         self._children: dict[str, Child] = {}
 
@@ -41,8 +64,9 @@ class LocalStack:
         _require()
         try:
             folder = self._parts.enter_context(guarded_folder())
-            self._add(redis_server.start(folder))
-            self._add(s3_server.start(folder))
+            if self._with_redis:
+                self._add(redis_server.start(folder))
+            self._add(s3_server.start(folder, self._place.host, self._place.s3_port))
             self._add(self._endpoint(folder))
             for child in self._children.values():
                 child.wait_until_up()
@@ -71,7 +95,7 @@ class LocalStack:
     @property
     def redis_url(self) -> str:
         """Redis, database 0."""
-        return f"redis://127.0.0.1:{self._children['redis'].port}/0"
+        return f"redis://{HOST}:{self._children['redis'].port}/0"
 
     @property
     def s3_url(self) -> str:
@@ -85,17 +109,23 @@ class LocalStack:
 
     def environment(self) -> dict[str, str]:
         """Return the variables that point botocore and the tasks here."""
-        return {
+        made = {
             **self._aws(),
             "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": self.endpoint_url,
             "AWS_ENDPOINT_URL_SAGEMAKER": self.endpoint_url,
-            "CELERY_SAGEMAKER_BROKER_URL": self.redis_url,
             "CELERY_SAGEMAKER_STAGING": f"s3://{self.bucket}/staging",
         }
+        if self._with_redis:
+            made["CELERY_SAGEMAKER_BROKER_URL"] = self.redis_url
+        return made
 
     def health(self) -> dict[str, bool]:
         """Return which service answers."""
         return {name: child.alive() for name, child in self._children.items()}
+
+    def ended(self) -> list[str]:
+        """Return which service's process has ended."""
+        return [name for name, child in self._children.items() if not child.running]
 
     def _aws(self) -> dict[str, str]:
         return {
@@ -117,6 +147,8 @@ class LocalStack:
             folder=folder,
             health="/ping",
             environment=self._aws(),
+            host=self._place.host,
+            port=self._place.endpoint_port,
         )
 
     def _add(self, child: Child) -> None:
@@ -124,7 +156,7 @@ class LocalStack:
         self._parts.callback(child.stop)
 
     def _url(self, name: str) -> str:
-        return f"http://127.0.0.1:{self._children[name].port}"
+        return f"http://{HOST}:{self._children[name].port}"
 
 
 def _require() -> None:

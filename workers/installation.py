@@ -69,7 +69,7 @@ def _add_settings(sender: Celery, **_: object) -> None:
 
 
 def _add_steps(app: Celery) -> None:
-    from . import inspection, quiet, refusals  # noqa: F401, PLC0415 - a worker's commands and signals
+    from . import inspection, liveness, quiet, refusals  # noqa: F401, PLC0415 - a worker's commands and signals
     from .guard import Guard  # noqa: PLC0415
     from .metrics import Metrics  # noqa: PLC0415 - and its steps
     from .ticker import Ticker  # noqa: PLC0415
@@ -77,6 +77,7 @@ def _add_steps(app: Celery) -> None:
 
     worker: set[type[Step]] = app.steps["worker"]
     worker.update({Metrics, Ticker})
-    app.steps["consumer"].update({Guard, VisibilityHeartbeat})
+    app.steps["consumer"].update({Guard, liveness.Liveness, VisibilityHeartbeat})
     refusals.connect()
     quiet.connect()
+    liveness.connect()

@@ -11,7 +11,9 @@ from . import (
     iam,
     invoking,
     limits,
+    local,
     schedule,
+    sse,
     state,
     streaming,
     up,
@@ -27,6 +29,8 @@ app = typer.Typer(
 )
 app.command("up")(up.up)
 app.command("demo")(demo.demo)
+app.command("local")(local.local)
+app.command("sse")(sse.sse)
 app.command("worker")(worker.worker)
 app.command("beat")(beat.beat)
 app.command("invoke")(invoking.invoke)

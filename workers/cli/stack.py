@@ -10,8 +10,9 @@ from celery import Celery
 from .exits import Exit, fail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+    from types import ModuleType
 
     from ...local.stack import LocalStack
 
@@ -29,11 +30,32 @@ def started(behaviours: Path | None = None) -> Iterator[LocalStack]:
 
     What cannot start ends the command with exit code 3 and one line.
     """
+    with _running(lambda local: local.LocalStack(behaviours)) as made:
+        yield made
+
+
+@contextmanager
+def emulating(
+    behaviours: Path | None, host: str, endpoint_port: int, s3_port: int
+) -> Iterator[LocalStack]:
+    """Start S3 and the endpoint emulator where others find them; as `started`."""
+
+    def make(local: ModuleType) -> LocalStack:
+        place = local.Place(host=host, endpoint_port=endpoint_port, s3_port=s3_port)
+        made: LocalStack = local.LocalStack(behaviours, place=place, with_redis=False)
+        return made
+
+    with _running(make) as made:
+        yield made
+
+
+@contextmanager
+def _running(make: Callable[[ModuleType], LocalStack]) -> Iterator[LocalStack]:
     try:
-        from ...local.stack import LocalStack  # noqa: PLC0415 - an extra
+        from ...local import stack  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         fail(Exit.UNREACHABLE, f"{error.name} is missing: pip install 'celery-sagemaker[local]'")
-    local = LocalStack(behaviours=behaviours)
+    local = make(stack)
     try:
         local.start()
     except (OSError, RuntimeError, ValueError) as error:
