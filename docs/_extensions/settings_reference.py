@@ -28,8 +28,6 @@ def section_of(annotation: Any) -> Model | None:
 
 def default_of(field: FieldInfo) -> str:
     """Write a default as the settings file would have it."""
-    if field.is_required():
-        return "required"
     value = field.get_default(call_default_factory=True)
     match value:
         case _ if field.is_required():

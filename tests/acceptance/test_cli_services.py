@@ -22,7 +22,9 @@ CLI = (sys.executable, "-c", "from celery_sagemaker.workers.cli import main; mai
 pytestmark = pytest.mark.timeout(120)
 
 #: botocore wants some; the emulator takes any.
-CREDENTIALS = {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
+SESSION = boto3.Session(
+    aws_access_key_id="any", aws_secret_access_key="any", region_name="us-east-1"
+)
 
 
 @contextmanager
@@ -52,20 +54,16 @@ def test_local_serves_others_on_fixed_ports() -> None:
         assert process.stdout.readline() == f"endpoint: http://127.0.0.1:{endpoint}\n"
         assert process.stdout.readline() == f"S3: http://127.0.0.1:{s3}, bucket {BUCKET}\n"
         # Another address of the loopback interface than the one that is named.
-        runtime = boto3.client(
+        runtime = SESSION.client(
             "sagemaker-runtime",
             endpoint_url=f"http://127.0.0.2:{endpoint}",
-            region_name="us-east-1",
-            **CREDENTIALS,
         )
         answer = runtime.invoke_endpoint(EndpointName="echo", Body=b"6")
         assert answer["Body"].read() == b"6"
-        store = boto3.client(
+        store = SESSION.client(
             "s3",
             endpoint_url=f"http://127.0.0.2:{s3}",
-            region_name="us-east-1",
             config=Config(retries={"total_max_attempts": 1}),
-            **CREDENTIALS,
         )
         assert [bucket["Name"] for bucket in store.list_buckets()["Buckets"]] == [BUCKET]
     assert not listening(endpoint)
