@@ -23,7 +23,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import docs_commands
-import yaml  # type: ignore[import-untyped] # moto brings it
+import yaml
 from celery_sagemaker.config import Settings
 from celery_sagemaker.config.sources import lower_names
 from celery_sagemaker.local import behaviours

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import typer
-import yaml  # type: ignore[import-untyped]
+import yaml
 from celery_sagemaker.config import Settings, queues
 from celery_sagemaker.config.celery import celery_settings
 from celery_sagemaker.workers.cli.app import app

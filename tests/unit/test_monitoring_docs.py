@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "howto/monitoring.md").read_text("utf-8")
