@@ -24,7 +24,6 @@ nitpick_ignore_regex = [
     ("py:class", r"celery_sagemaker\.config\..*Settings"),
     # Ours, and nobody else's business.
     ("py:class", r"celery_sagemaker\.channels\.(server\.Server|wire\.Keys)"),
-    ("py:class", r"celery_sagemaker\.local\.stack\.Place"),
     # Other projects' names: their inventories would have to be fetched.
     (
         "py:.*",
