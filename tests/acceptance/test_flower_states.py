@@ -86,13 +86,3 @@ def test_a_deferred_task_is_shown_as_it_is(
     told = str([vars(task) for task in events.state.tasks.values()])
     assert "endpoint" in told
     assert "private" not in told
-
-
-def test_events_are_off_by_default(
-    app: Celery, worker: Worker, events: Events, sagemaker_local: LocalStack
-) -> None:
-    """A deferred task tells nobody unless the worker was told to."""
-    worker.start()
-    result = tasks.invoke_async.delay("echo", "x")
-    result.get(timeout=45)
-    assert events.state_of(result.id) is None
