@@ -13,6 +13,8 @@ from celery_sagemaker.local.stack import LocalStack
 from celery_sagemaker.runtime.exceptions import AsyncInferenceFailed
 from harness import OPTIONS, Environment, Worker, behave, eventually
 
+pytestmark = pytest.mark.timeout(120)
+
 
 class Events:
     """The state that Celery's own receiver makes of a broker's events."""

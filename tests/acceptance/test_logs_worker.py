@@ -13,6 +13,8 @@ from celery_sagemaker.local.stack import LocalStack
 from celery_sagemaker.runtime.exceptions import ModelError
 from harness import OPTIONS, Environment, Worker, behave, eventually
 
+pytestmark = pytest.mark.timeout(120)
+
 #: What a busy machine brings about: a message that is late is sent again.
 LATE = {"message_sent_again", "message_dropped"}
 
