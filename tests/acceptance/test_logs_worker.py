@@ -1,4 +1,4 @@
-"""The log of a real worker: a request's life as events, in both formats, and no payload in it."""
+"""The log of a real worker: a request's life as events, and no payload in it."""
 
 import json
 import re
@@ -12,6 +12,11 @@ from celery_sagemaker import tasks
 from celery_sagemaker.local.stack import LocalStack
 from celery_sagemaker.runtime.exceptions import ModelError
 from harness import OPTIONS, Environment, Worker, behave, eventually
+
+pytestmark = pytest.mark.timeout(120)
+
+#: What a busy machine brings about: a message that is late is sent again.
+LATE = {"message_sent_again", "message_dropped"}
 
 #: What is sent, and given back by `echo`: it must be in no line.
 PRIVATE = "private-words"
@@ -39,7 +44,9 @@ def lives(stack: LocalStack, app: Celery) -> dict[str, str]:
     return {"good": good.id, "bad": bad.id, "later": later.id, "down": down.id}
 
 
-def test_as_json(app: Celery, logging_worker: Worker, sagemaker_local: LocalStack) -> None:
+def test_a_requests_life_is_in_the_log(
+    app: Celery, logging_worker: Worker, sagemaker_local: LocalStack
+) -> None:
     """Every line is one object; each request's events have its id, their fields and no payload."""
     logging_worker.start(CELERY_SAGEMAKER_LOGGING__FORMAT="json")
     ids = lives(sagemaker_local, app)
@@ -53,12 +60,12 @@ def test_as_json(app: Celery, logging_worker: Worker, sagemaker_local: LocalStac
 
     eventually(lambda: "request_handed_back" in of("down"))
     eventually(lambda: "request_ended" in of("bad"))
-    assert set(of("good")) == set()  # a success is told of at DEBUG
+    assert set(of("good")) <= LATE  # a success is told of at DEBUG
     ended = of("bad")["request_ended"]
     assert (ended["level"], ended["state"], ended["code"]) == ("WARNING", "FAILED", "ModelError")
     assert ended["task"] == "sagemaker.invoke"
     later = of("later")
-    assert set(later) == {"request_submitted", "answer_found"}
+    assert set(later) - LATE == {"request_submitted", "answer_found"}
     assert later["request_submitted"]["task_id"] == ids["later"]
     assert (later["answer_found"]["kind"], later["answer_found"]["endpoint"]) == ("output", "echo")
     back = of("down")["request_handed_back"]
@@ -67,17 +74,4 @@ def test_as_json(app: Celery, logging_worker: Worker, sagemaker_local: LocalStac
     assert all(re.fullmatch(r"[\d-]{10}T[\d:.]{12}\+00:00", line["time"]) for line in events())
     succeeded = [line for line in events() if line["event"].startswith("Task sagemaker.invoke[")]
     assert {line["task_id"] for line in succeeded} >= {ids["good"]}
-    assert PRIVATE not in logging_worker.output
-
-
-def test_as_text(app: Celery, logging_worker: Worker, sagemaker_local: LocalStack) -> None:
-    """The fields, which Celery's own format does not show, follow the event."""
-    logging_worker.start()
-    ids = lives(sagemaker_local, app)
-    ended = (
-        rf"WARNING/MainProcess\] request_ended .*id={ids['bad']} .*state=FAILED .*code=ModelError"
-    )
-    eventually(lambda: re.search(ended, logging_worker.output) is not None)
-    submitted = rf"request_submitted .*id={ids['later']} endpoint=echo deadline=\d+"
-    assert re.search(submitted, logging_worker.output)
     assert PRIVATE not in logging_worker.output

@@ -14,6 +14,8 @@ from celery_sagemaker.runtime.exceptions import ModelError
 from harness import OPTIONS, Environment, Worker, behave, calls_of, eventually
 from prometheus_client.parser import text_string_to_metric_families
 
+pytestmark = pytest.mark.timeout(120)
+
 OURS = "sagemaker_"
 INVOKE = "InvokeEndpoint"
 
