@@ -33,10 +33,6 @@ TASK_OPTIONS: Mapping[str, Any] = MappingProxyType(
     }
 )
 
-#: Seconds for which a publisher waits for RabbitMQ's confirmation; it does not answer at all while
-#: its memory or its disk is full. Celery tries four times.
-CONFIRM_TIMEOUT = 10.0
-
 #: Seconds between two signs of life of a worker's connection to RabbitMQ: a host that vanished is
 #: noticed within two of them. RabbitMQ proposes 60; below 10 is for no network.
 HEARTBEAT = 30
@@ -52,7 +48,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         **(_rabbitmq() if rabbitmq else {}),
         **_results(settings),
         "task_queues": queues(quorum=rabbitmq),
-        "task_routes": task_routes(**({"confirm_timeout": CONFIRM_TIMEOUT} if rabbitmq else {})),
+        "task_routes": task_routes(),
         # Celery's own tasks (chord_unlock, backend_cleanup) have to be where a worker listens.
         "task_default_queue": INVOKE,
     }
@@ -139,7 +135,8 @@ def _rabbitmq() -> dict[str, Any]:
 def _transport_options(settings: Settings) -> dict[str, Any]:
     """The broker's own options; RabbitMQ must not be given those of Redis."""
     if not addresses.is_redis(settings.broker_url):
-        # Without a confirmation a message lost by RabbitMQ looks sent.
+        # Without a confirmation a message lost by RabbitMQ looks sent. There is no time limit:
+        # py-amqp then closes the channel, and waits for that answer without one.
         return {"confirm_publish": True}
     from kombu.transport.redis import Channel  # noqa: PLC0415 - not needed for RabbitMQ
 

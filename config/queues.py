@@ -58,13 +58,9 @@ def queues(*, quorum: bool = False) -> list[Queue]:
     ]
 
 
-def task_routes(**options: Any) -> dict[str, dict[str, Any]]:
-    """Celery's ``task_routes`` for the tasks of this package, and for no others.
-
-    Args:
-        options: of every publication, for kombu.
-    """
-    return {task: {"queue": queue, **options} for task, queue in TASKS.items()}
+def task_routes() -> dict[str, dict[str, str]]:
+    """Celery's ``task_routes`` for the tasks of this package, and for no others."""
+    return {task: {"queue": queue} for task, queue in TASKS.items()}
 
 
 def add_routes(theirs: Any) -> list[Any]:

@@ -13,11 +13,15 @@ import pytest
 from celery_sagemaker.config import queues
 from celery_sagemaker.local.guardian import guarded_folder
 from celery_sagemaker.local.processes import HOST, Child, free_port, listening
+from harness import eventually
 from kombu import Connection
 from kombu.exceptions import ChannelError
 
 #: Where Debian's package has the server; the one on PATH starts another user's.
 SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+
+#: Seconds that it may take to start.
+START_SECONDS = 120.0
 
 MISSING = "no RabbitMQ: apt-get install rabbitmq-server"
 
@@ -31,16 +35,16 @@ class RabbitMQ:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._port = free_port()
-        self.url = f"amqp://guest:guest@{HOST}:{self._port}//"
+        self.port = free_port()
+        self.url = f"amqp://guest:guest@{HOST}:{self.port}//"
         names = free_port()
         self._environment = {
             "HOME": str(folder),  # of the cookie
             "ERL_EPMD_ADDRESS": HOST,
             "ERL_EPMD_PORT": str(names),
-            "RABBITMQ_NODENAME": f"tests-{self._port}@localhost",
+            "RABBITMQ_NODENAME": f"tests-{self.port}@localhost",
             "RABBITMQ_NODE_IP_ADDRESS": HOST,
-            "RABBITMQ_NODE_PORT": str(self._port),
+            "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_DIST_PORT": str(free_port()),
             "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
             "RABBITMQ_LOG_BASE": str(folder),
@@ -65,8 +69,9 @@ class RabbitMQ:
 
     def start(self) -> None:
         """Start it; returns when it takes connections."""
-        self._node = self._child("rabbitmq", [SERVER], self._port)
-        self._node.wait_until_up()
+        self._node = self._child("rabbitmq", [SERVER], self.port)
+        # Longer than other services may take: a busy machine has several to start.
+        eventually(self._node.alive, START_SECONDS)
 
     def kill(self) -> None:
         """Kill it, with SIGKILL."""
@@ -95,15 +100,16 @@ class RabbitMQ:
     def without_majority(self, queue: str) -> Iterator[None]:
         """Let a quorum queue confirm nothing, as when most of its nodes are gone."""
         name = f"'%2F_{queue}'"
-        self._evaluate(f"sys:suspend({name}).")
+        self.control("eval", f"sys:suspend({name}).")
         try:
             yield
         finally:
-            self._evaluate(f"sys:resume({name}).")
+            self.control("eval", f"sys:resume({name}).")
 
-    def _evaluate(self, expression: str) -> None:
+    def control(self, *arguments: str) -> None:
+        """Run `rabbitmqctl`."""
         subprocess.run(
-            [Path(SERVER).with_name("rabbitmqctl"), "eval", expression],
+            [Path(SERVER).with_name("rabbitmqctl"), *arguments],
             env={**os.environ, **self._environment},
             stdout=subprocess.DEVNULL,
             check=True,

@@ -18,8 +18,11 @@ from celery_sagemaker.runtime import exceptions, responses
 from celery_sagemaker.tasks import batch
 from harness import Environment, Worker, behave, calls, eventually
 
+#: RabbitMQ takes five seconds of processor time to start, on a machine that may be busy.
+pytestmark = pytest.mark.timeout(180)
+
 #: Seconds for one request to end.
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module", params=["redis", "rabbitmq"])

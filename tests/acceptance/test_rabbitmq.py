@@ -1,6 +1,8 @@
 """RabbitMQ dies, loses a queue, or does not answer: nothing accepted is lost, or done twice."""
 
+import shlex
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,12 @@ from celery_sagemaker.workers import create_app
 from celery_sagemaker.workers.cli import reach
 from harness import Environment, Worker, behave, calls, eventually
 from kombu import Connection
-from kombu.exceptions import ChannelError, OperationalError
+from kombu.exceptions import ChannelError
 from rabbitmq import RabbitMQ
+from tls import Authority, tls
+
+#: RabbitMQ takes five seconds of processor time to start, on a machine that may be busy.
+pytestmark = pytest.mark.timeout(180)
 
 #: Where the requests of these tests wait.
 QUEUE = "sagemaker.invoke"
@@ -120,11 +126,16 @@ def test_a_queue_that_lost_its_messages(app: Celery, rabbitmq: RabbitMQ, how: st
     clock.resign()
 
 
-def test_a_publisher_does_not_wait_for_ever(app: Celery, rabbitmq: RabbitMQ) -> None:
-    """What the queue does not confirm is not accepted: the caller hears of it, and no row stays."""
-    with rabbitmq.without_majority(QUEUE), pytest.raises(OperationalError, match="timed out"):
-        tasks.invoke.apply_async(("echo", "x"), confirm_timeout=0.2, retry=False)
-    assert tasks.counts(app) == {"ACCEPTED": 0}
+def test_a_publisher_waits_for_the_majority(app: Celery, rabbitmq: RabbitMQ) -> None:
+    """What the queue does not confirm is not accepted; when it can, there is one message."""
+    rabbitmq.clear()
+    with ThreadPoolExecutor() as threads:
+        with rabbitmq.without_majority(QUEUE):
+            publishing = threads.submit(tasks.invoke.delay, "echo", "x")
+            eventually(lambda: tasks.counts(app) == {"ACCEPTED": 1})
+            assert not publishing.done()
+        publishing.result(30)
+    eventually(lambda: rabbitmq.depth(QUEUE) == 1)
 
 
 def test_a_wrong_password(environment: Environment, rabbitmq: RabbitMQ) -> None:
@@ -137,6 +148,52 @@ def test_a_wrong_password(environment: Environment, rabbitmq: RabbitMQ) -> None:
     assert tasks.counts(app) == {"ACCEPTED": 0}
     deployment(app).close()
     app.close()
+
+
+#: The page with the user's rights, as they are copied from it.
+PAGE = Path(__file__).parents[2] / "docs/howto/rabbitmq.md"
+
+
+def test_the_documented_user(
+    environment: Environment, rabbitmq: RabbitMQ, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker and a caller do with the documented rights, in a virtual host of their own."""
+    for line in PAGE.read_text().splitlines():
+        if line.startswith("    rabbitmqctl "):
+            rabbitmq.control(*shlex.split(line)[1:])
+    url = f"amqp://sagemaker:PASSWORD@127.0.0.1:{rabbitmq.port}/sagemaker"
+    monkeypatch.setenv("CELERY_SAGEMAKER_BROKER_URL", url)
+    app = create_app(Settings.load())
+    worker = Worker(
+        {**environment, "CELERY_SAGEMAKER_BROKER_URL": url}, tmp_path / "user.log", "crashing"
+    )
+    worker.start()
+    try:
+        eventually(lambda: "ready." in worker.output)
+        result = app.send_task("sagemaker.invoke_async", ("echo", "x"), countdown=1)
+        eventually(lambda: ended(app, worker, result.id))
+        assert app.control.ping(timeout=5.0, limit=1)
+    finally:
+        worker.kill()
+        deployment(app).close()
+        app.close()
+    assert "PASSWORD" not in worker.output
+    assert "ACCESS_REFUSED" not in worker.output
+
+
+def test_tls_checks_who_it_is(
+    rabbitmq: RabbitMQ, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither an unknown authority nor another host's certificate lets a password out."""
+    authority = Authority(tmp_path)
+    ours = authority.issue("ours")
+    others = authority.issue("others", ["elsewhere.example"])
+    with tls(rabbitmq.port, ours) as right, tls(rabbitmq.port, others) as wrong:
+        url = "amqps://guest:guest@localhost:{}//"
+        assert "CERTIFICATE_VERIFY_FAILED" in str(reach.log_in(url.format(right.port)))
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+        assert reach.log_in(url.format(right.port)) is None
+        assert "Hostname mismatch" in str(reach.log_in(url.format(wrong.port)))
 
 
 def test_the_command_line_asks_before_it_sends(rabbitmq: RabbitMQ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -29,8 +30,10 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 from redis.exceptions import ConnectionError as RedisAway
 from tls import Authority, Identity, tls
 
+pytestmark = pytest.mark.timeout(180)
+
 #: Seconds for one request to end.
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 #: Whose passwords must not be seen anywhere.
 ADMIN, PASSWORD, WRONG = "admins-secret", "workers-secret", "wrong-secret"
@@ -39,10 +42,16 @@ ADMIN, PASSWORD, WRONG = "admins-secret", "workers-secret", "wrong-secret"
 PAGE = Path(__file__).parents[2] / "docs/howto/redis.md"
 
 
-def documented() -> list[str]:
-    """The rules of the documented user."""
-    (line,) = (line for line in PAGE.read_text().splitlines() if line.startswith("    user "))
-    return line.replace("PASSWORD", PASSWORD).split()[2:]
+#: The rules of the documented users, by name.
+DOCUMENTED = {
+    name: rules.replace("PASSWORD", PASSWORD).split()
+    for name, rules in re.findall(r"^ +user (\w+) (.+)$", PAGE.read_text(), re.MULTILINE)
+}
+
+#: What has to be in `redis.conf`.
+CONFIGURED = re.findall(
+    r"^    (appendonly|appendfsync|maxmemory-policy) (\S+)$", PAGE.read_text(), re.MULTILINE
+)
 
 
 class Secured:
@@ -52,7 +61,10 @@ class Secured:
         self.authority, self.client = authority, client
         self._port, self._tls_port = server.port, port
         with redis.Redis.from_url(server.url) as admin:
-            admin.execute_command("ACL", "SETUSER", "sagemaker", *documented())
+            for user, rules in DOCUMENTED.items():
+                admin.execute_command("ACL", "SETUSER", user, *rules)
+            for name, value in CONFIGURED:
+                admin.config_set(name, value)
             admin.config_set("requirepass", ADMIN)
         self.admin = redis.Redis.from_url(f"redis://:{ADMIN}@127.0.0.1:{server.port}/0")
 
@@ -73,7 +85,8 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     """One for all tests."""
     folder = tmp_path_factory.mktemp("secured")
     authority = Authority(folder)
-    with own_redis(folder) as server, tls(server.port, authority) as proxy:
+    identity = authority.issue("server")
+    with own_redis(folder) as server, tls(server.port, identity, authority) as proxy:
         made = Secured(server, authority, authority.issue("client"), proxy.port)
         yield made
         made.admin.close()
@@ -127,6 +140,19 @@ def text(events: list[Event]) -> str:
     return "".join(event.text or "" for event in events if isinstance(event, Part))
 
 
+def in_a_browser(app: Celery, id_: str, url: str | None = None) -> list[Event]:
+    """Follow a stream as server-sent events."""
+    parts, seen = deployment(app), list[Event]()
+
+    def take(event: Event) -> bool:
+        seen.append(event)
+        return True
+
+    with serving(url or parts.settings.state_url, parts.channels) as web:
+        web.follow(take, id_, "")
+    return seen
+
+
 def test_requests(app: Celery) -> None:
     """Both kinds, in a chord; and a wish that travels to every worker."""
     header = [tasks.invoke.s("echo", "a"), tasks.invoke_async.s("echo", "b")]
@@ -146,10 +172,15 @@ def test_a_stream_and_its_readers(app: Celery, sagemaker_local: LocalStack) -> N
 
     assert text(list(subscribe(result.id))) == "Once upon a time "
     assert text(asyncio.run(read())) == "Once upon a time "
-    parts, seen = deployment(app), list[Event]()
-    with serving(parts.settings.state_url, parts.channels) as web:
-        web.follow(lambda event: not seen.append(event), result.id, "")
-    assert text(seen) == "Once upon a time "
+    assert text(in_a_browser(app, result.id)) == "Once upon a time "
+
+
+def test_a_reader_may_only_read(app: Celery, secured: Secured) -> None:
+    """A web process can have a user of its own, who follows streams and can do nothing else."""
+    url = secured.url("acl", f"reader:{PASSWORD}")
+    result = tasks.stream.delay("words", "Once upon a time")
+    assert text(in_a_browser(app, result.id, url)) == "Once upon a time "
+    assert text(list(subscribe(result.id, url))) == "Once upon a time "
 
 
 def test_a_batch_job(app: Celery, tmp_path: Path) -> None:
@@ -184,8 +215,8 @@ def stranger(secured: Secured) -> str:
 
 def without(rule: str, secured: Secured) -> str:
     """The address of a user who lacks one right."""
-    rules = [given for given in documented() if given != rule]
-    assert len(rules) < len(documented())
+    rules = [given for given in DOCUMENTED["sagemaker"] if given != rule]
+    assert len(rules) < len(DOCUMENTED["sagemaker"])
     secured.admin.execute_command("ACL", "SETUSER", "lacking", "reset", *rules)
     return secured.url("acl", f"lacking:{PASSWORD}")
 
@@ -241,7 +272,7 @@ def test_a_worker_with_a_wrong_password(
     secured: Secured, sagemaker_local: LocalStack, tmp_path: Path
 ) -> None:
     """It says so, again and again, and comes in as soon as the password is right."""
-    secured.admin.execute_command("ACL", "SETUSER", "late", "reset", *documented())
+    secured.admin.execute_command("ACL", "SETUSER", "late", "reset", *DOCUMENTED["sagemaker"])
     url = secured.url("acl", f"late:{WRONG}")
     environment = {**sagemaker_local.environment(), "CELERY_SAGEMAKER_BROKER_URL": url}
     worker = Worker(environment, tmp_path / "worker.log", "celery_sagemaker.workers.app")

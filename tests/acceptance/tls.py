@@ -5,7 +5,7 @@ import datetime as dt
 import ipaddress
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+#: Names of this machine.
+HERE = ("localhost", HOST)
 
 #: Bytes moved at once.
 BLOCK = 65_536
@@ -47,10 +50,10 @@ class Authority:
         )
         self.certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str) -> Identity:
+    def issue(self, name: str, hosts: Sequence[str] = HERE) -> Identity:
         """Make an identity: a client, or a server on this machine."""
         key = ec.generate_private_key(ec.SECP256R1())
-        places = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(HOST))]
+        places = [_place(host) for host in hosts]
         made = (
             _builder(name, self._name, key.public_key())
             .add_extension(x509.SubjectAlternativeName(places), critical=False)
@@ -66,6 +69,12 @@ class Authority:
             )
         )
         return found
+
+
+def _place(host: str) -> x509.GeneralName:
+    if host == HOST:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    return x509.DNSName(host)
 
 
 def _name(common: str) -> x509.Name:
@@ -88,20 +97,21 @@ def _builder(
 
 
 class TlsProxy:
-    """Takes TLS connections from clients with a certificate, and hands on what they say.
+    """Takes TLS connections, and hands on what they say.
 
     Args:
         port: of the server behind it.
-        authority: whose certificates clients must have.
+        server: who it says it is.
+        clients: whose certificates clients must have, if any.
     """
 
-    def __init__(self, port: int, authority: Authority) -> None:
+    def __init__(self, port: int, server: Identity, clients: Authority | None) -> None:
         self._behind = port
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        server = authority.issue("server")
         self._context.load_cert_chain(server.certificate, server.key)
-        self._context.load_verify_locations(authority.certificate)
-        self._context.verify_mode = ssl.CERT_REQUIRED
+        if clients is not None:
+            self._context.load_verify_locations(clients.certificate)
+            self._context.verify_mode = ssl.CERT_REQUIRED
         self._loop = asyncio.new_event_loop()
         self._up = threading.Event()
         self.port = 0
@@ -142,9 +152,9 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @contextmanager
-def tls(port: int, authority: Authority) -> Iterator[TlsProxy]:
-    """TLS before a server, until the end."""
-    proxy = TlsProxy(port, authority)
+def tls(port: int, server: Identity, clients: Authority | None = None) -> Iterator[TlsProxy]:
+    """TLS before a server, until the end; see `TlsProxy`."""
+    proxy = TlsProxy(port, server, clients)
     try:
         yield proxy
     finally:

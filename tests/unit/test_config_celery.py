@@ -67,13 +67,6 @@ def test_a_queue_that_is_only_named_is_of_the_same_kind() -> None:
     assert (named.queue_arguments, named.exchange.type) == ({"x-queue-type": "quorum"}, "topic")
 
 
-def test_rabbitmq_is_waited_for_and_not_for_ever() -> None:
-    """A publisher waits for the confirmation of each message of ours, for a while."""
-    route = made(RABBIT).amqp.router.route({}, "sagemaker.invoke")
-    assert route["confirm_timeout"] == configured.CONFIRM_TIMEOUT
-    assert "confirm_timeout" not in made(Settings()).amqp.router.route({}, "sagemaker.invoke")
-
-
 def test_a_lost_connection_to_rabbitmq_leaves_the_prefetch_as_it_is() -> None:
     """Quorum queues take no second prefetch count: one that was lowered would stay low."""
     conf = made(RABBIT).conf
