@@ -114,6 +114,8 @@ class TlsProxy:
             self._context.verify_mode = ssl.CERT_REQUIRED
         self._loop = asyncio.new_event_loop()
         self._up = threading.Event()
+        self._writers: list[asyncio.StreamWriter] = []
+        self._pumping: list[asyncio.Task[None]] = []
         self.port = 0
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -135,10 +137,15 @@ class TlsProxy:
         self._up.set()
         await self._ended.wait()
         server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.gather(*self._pumping)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         behind, to_it = await asyncio.open_connection(HOST, self._behind)
-        await asyncio.gather(_pump(reader, to_it), _pump(behind, writer))
+        self._writers += [writer, to_it]
+        pumps = [_pump(reader, to_it), _pump(behind, writer)]
+        self._pumping += [asyncio.create_task(pump) for pump in pumps]
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

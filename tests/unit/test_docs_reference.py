@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 API = (ROOT / "docs" / "reference" / "api.md").read_text("utf-8")
 
 #: Whose public names are in the API's reference.
-PACKAGES = ("channels", "config", "runtime", "tasks", "tasks.batch", "workers")
+PACKAGES = ("channels", "config", "runtime", "tasks", "tasks.batch", "tasks.schedules", "workers")
 
 #: Tasks that only tasks send, and settings, which have a page of their own.
 ELSEWHERE = {
@@ -28,6 +28,7 @@ ELSEWHERE = {
     "deployment",
     "exceptions",
     "poll",
+    "schedule",
 }
 
 

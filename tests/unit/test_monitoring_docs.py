@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
+from celery_sagemaker.config import Settings
+from celery_sagemaker.config.celery import celery_settings
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "howto/monitoring.md").read_text("utf-8")
@@ -32,6 +34,11 @@ def test_the_rules_are_rules() -> None:
         assert re.fullmatch(r"\d+[smh]", rule.get("for", "1m"))
         assert rule["annotations"]["summary"]
         assert rule["expr"].count("(") == rule["expr"].count(")")
+
+
+def test_events_are_off() -> None:
+    """As the page says: a worker tells Flower only when it is started with -E."""
+    assert celery_settings(Settings())["worker_send_task_events"] is False
 
 
 @pytest.mark.parametrize("query", QUERIES)
