@@ -19,15 +19,15 @@ ARG EXTRAS="--extra sse --extra metrics --extra flower"
 # The dependencies are a layer of their own: they change less often than the code.
 COPY pyproject.toml uv.lock ./
 RUN --mount=type=cache,target=/root/.cache/uv \
-    /opt/uv/bin/uv sync --locked --no-dev --no-install-project ${EXTRAS}
+    /opt/uv/bin/uv sync --locked --no-default-groups --no-install-project ${EXTRAS}
 # No more than .dockerignore lets through.
 COPY . .
 RUN --mount=type=cache,target=/root/.cache/uv \
-    /opt/uv/bin/uv sync --locked --no-dev --no-editable ${EXTRAS}
+    /opt/uv/bin/uv sync --locked --no-default-groups --no-editable ${EXTRAS}
 
 FROM builder AS builder-local
 RUN --mount=type=cache,target=/root/.cache/uv \
-    /opt/uv/bin/uv sync --locked --no-dev --no-editable ${EXTRAS} --extra local
+    /opt/uv/bin/uv sync --locked --no-default-groups --no-editable ${EXTRAS} --extra local
 
 FROM ${PYTHON_IMAGE} AS base
 # Any other user will do as well: nothing is written but in /tmp.
