@@ -81,7 +81,9 @@ def test_bad_messages_are_refused_and_the_worker_goes_on(
         "unknown": len(UNKNOWN.findall(output)),
         "ended": finals(counts) - len(sent),
     }
-    assert sum(reasons.values()) == count, reasons
+    # Celery may report somebody else's task as unknown, and break at its headers afterwards: then
+    # it is refused as well.
+    assert count <= sum(reasons.values()) <= count + count // 10_000, reasons
     assert reasons["refused"] > count / 2
     assert "Unrecoverable" not in output
     assert "--- Logging error ---" not in output
