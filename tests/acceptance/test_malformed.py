@@ -17,8 +17,8 @@ from malformed import MAKERS, dumped, encoded, envelope, queue_of
 #: Messages between two good requests.
 BETWEEN = 250
 
-#: MB that a worker may have more at the end than after the first thousand messages.
-FLAT = 40
+#: MB that a worker may have more at the end than after a tenth of the messages.
+FLAT = 20
 
 #: What becomes of a message, by what the worker writes of it.
 REFUSED = re.compile(r"message_refused\b")
@@ -81,13 +81,15 @@ def test_bad_messages_are_refused_and_the_worker_goes_on(
         "unknown": len(UNKNOWN.findall(output)),
         "ended": finals(counts) - len(sent),
     }
-    assert sum(reasons.values()) == count, reasons
+    # Celery may report somebody else's task as unknown, and break at its headers afterwards: then
+    # it is refused as well.
+    assert count <= sum(reasons.values()) <= count + count // 10_000, reasons
     assert reasons["refused"] > count / 2
     assert "Unrecoverable" not in output
     assert "--- Logging error ---" not in output
     print(f"{count:,} messages: {reasons}; MB: {memory[0]:.0f} to {memory[-1]:.0f}")  # noqa: T201 - for -s
     if len(memory) > 2:
-        assert memory[-1] - memory[1] < FLAT, memory
+        assert memory[-1] - memory[len(memory) // 10] < FLAT, memory
 
 
 def finals(counts: dict[str, int]) -> int:
