@@ -20,11 +20,7 @@ class Events:
     """The state that Celery's own receiver makes of a broker's events."""
 
     def __init__(self, app: Celery) -> None:
-<<<<<<< HEAD
-        self.state: Any = State()
-=======
         self.state: Any = State()  # celery-types lacks its members
->>>>>>> metrics
         self._app = app
         self._receiver: Any = None
         self._thread = threading.Thread(target=self._capture, daemon=True)
