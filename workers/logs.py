@@ -14,6 +14,8 @@ from celery.utils.log import ColorFormatter
 from pythonjsonlogger import json
 from pythonjsonlogger.core import RESERVED_ATTRS, merge_record_extra
 
+from .quiet import Masking
+
 Format = Literal["text", "json"]
 
 #: What Celery attaches to its own lines of a task, and what it is called as JSON. The rest of it
@@ -103,7 +105,14 @@ def dict_config(format_: Format, level: str = "INFO") -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"events": {"()": f"{made.__module__}.{made.__name__}"}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "events"}},
+        "filters": {"masking": {"()": f"{Masking.__module__}.{Masking.__name__}"}},
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": "events",
+                "filters": ["masking"],
+            }
+        },
         "root": {"level": level, "handlers": ["stderr"]},
     }
 

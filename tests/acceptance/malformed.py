@@ -14,6 +14,7 @@ from celery_sagemaker.runtime import (
     InvokeEndpointRequest,
     InvokeEndpointWithResponseStreamRequest,
 )
+from celery_sagemaker.tasks.schedules.task import message as schedule_message
 
 #: What each task is called with, if it is called well.
 CALLS: dict[str, tuple[list[Any], dict[str, Any]]] = {
@@ -38,6 +39,7 @@ CALLS: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "sagemaker.batch_plan": ([], {"message": {"version": 1, "job": "none"}}),
     "sagemaker.batch_chunk": ([], {"message": {"version": 1, "job": "none", "chunk": 0}}),
     "sagemaker.batch_finalize": ([], {"message": {"version": 1, "job": "none"}}),
+    "sagemaker.schedule": ([], schedule_message("none", 0.0, run="run")),
 }  # fmt: skip
 
 #: Values of every type, and at every edge; nothing that is a moment or a name by chance.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .. import logs
 from .exits import Exit, fail, one_line_errors
 from .up import stop_signals
 
@@ -33,7 +34,7 @@ def sse(
     try:
         import uvicorn  # noqa: PLC0415 - an extra
 
-        made = application()
+        made, format_ = application()
     except ModuleNotFoundError as error:
         fail(Exit.UNREACHABLE, f"{error.name} is missing: pip install 'celery-sagemaker[sse]'")
     # Once it has stopped, uvicorn raises the signal again: it ends in this handler.
@@ -42,6 +43,7 @@ def sse(
             made,
             host=host,
             port=port,
+            log_config=logs.dict_config(format_),
             # A token may be in the URL, and is no business of a log.
             access_log=False,
             forwarded_allow_ips=proxies,
@@ -49,8 +51,8 @@ def sse(
         )
 
 
-def application() -> Starlette:
-    """The application of the settings' deployment, with a route for health checks."""
+def application() -> tuple[Starlette, logs.Format]:
+    """The application of the settings' deployment, with a health check; and how it logs."""
     from starlette.responses import JSONResponse  # noqa: PLC0415 - an extra
     from starlette.routing import Route  # noqa: PLC0415
 
@@ -58,7 +60,7 @@ def application() -> Starlette:
     from .target import celery_app  # noqa: PLC0415
 
     with one_line_errors():
-        app, _ = celery_app()
+        app, settings = celery_app()
         made = create_app(app)
     made.router.routes.append(Route(HEALTH_PATH, lambda _: JSONResponse({"status": "ok"})))
-    return made
+    return made, settings.logging.format

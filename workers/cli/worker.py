@@ -28,6 +28,8 @@ def worker(
         app, settings = celery_app()
         require_redis([settings.broker_url, settings.result_url, settings.state_url])
         require_s3(settings.staging)
+        # Celery lets its own setting win over `--pool prefork`, the option's default there.
+        app.conf.worker_pool = pool
         size = settings.concurrency if concurrency is None else concurrency
         app.worker_main(
             arguments(
