@@ -22,12 +22,14 @@ MOST = 3
 
 INVOKE, COLLECT = "sagemaker.invoke", "sagemaker.collect"
 
-IDS = st.sampled_from("abcd")
-OWNERS = st.sampled_from(["one", "two", "three"])
+OWNERS = st.sampled_from(["one", "one", "two"])
 PREFIXES = ("s3://b/p/", "s3://b/q/")
 
-#: Which of the runs, or of the due rows, that were handed out; the newest first.
-NTH = st.integers(0, 3)
+#: Which of the requests, of the runs, or of the due rows that were handed out; the newest first.
+NTH = st.sampled_from([0, 0, 0, 0, 1, 1, 2])
+
+#: Requests that have not ended, at most.
+LIVE = 3
 
 
 @dataclass
@@ -175,6 +177,7 @@ class Machine(RuleBasedStateMachine):
         self.model = Model()
         self.runs: list[Run] = []
         self.seen: list[str] = []
+        self.ids: list[str] = []
 
     @property
     def now(self) -> float:
@@ -194,9 +197,25 @@ class Machine(RuleBasedStateMachine):
         """From now on each answer is lost, and its command repeated; or none any more."""
         self.client.loses_answers = lost
 
-    @rule(id_=IDS, lane=st.sampled_from(["q/0", "r/0"]), delay=st.sampled_from([0, 0, 30]))
+    @precondition(lambda self: sum(r.state not in FINAL for r in self.model.rows.values()) < LIVE)
+    @rule(lane=st.sampled_from(["q/0", "r/0"]), delay=st.sampled_from([0, 0, 30]))
+    def accept_new(self, lane: str, delay: int) -> None:
+        """A request is published, now or for later."""
+        self.ids.insert(0, f"r{len(self.ids)}")
+        self.accept(self.ids[0], lane, delay)
+
+    @precondition(lambda self: self.ids)
+    @rule(nth=NTH, delay=st.sampled_from([0, 30]))
+    def accept_again(self, nth: int, delay: int) -> None:
+        """A request is published again under its id: it keeps its row, if it has one."""
+        self.accept(self.id_of(nth), "q/0", delay)
+
+    def id_of(self, nth: int) -> str:
+        """One of the requests."""
+        return self.ids[nth % len(self.ids)]
+
     def accept(self, id_: str, lane: str, delay: int) -> None:
-        """A request is published, now or for later; one that is there keeps its row."""
+        """Publish a request."""
         state = self.ledger.accept(
             id_, task=INVOKE, signature="first", lane=lane, endpoint="e", delay=delay
         )
@@ -208,9 +227,11 @@ class Machine(RuleBasedStateMachine):
             self.model.counts["ACCEPTED"] += 1
         assert state is row.state
 
-    @rule(id_=IDS)
-    def withdraw(self, id_: str) -> None:
+    @precondition(lambda self: self.ids)
+    @rule(nth=NTH)
+    def withdraw(self, nth: int) -> None:
         """The broker did not take its message."""
+        id_ = self.id_of(nth)
         row = self.row(id_)
         may = row is not None and row.state is State.ACCEPTED and not row.run
         assert self.ledger.withdraw(id_) is self.once(may=may)
@@ -218,15 +239,19 @@ class Machine(RuleBasedStateMachine):
             del self.model.rows[id_]
             self.model.counts["ACCEPTED"] -= 1
 
-    @rule(id_=IDS, task=st.sampled_from([INVOKE, INVOKE, COLLECT]), owner=OWNERS)
-    def begin(self, id_: str, task: str, owner: str) -> None:
+    @precondition(lambda self: self.ids)
+    @rule(nth=NTH, stale=st.sampled_from([False, False, False, True]), owner=OWNERS)
+    def begin(self, nth: int, owner: str, *, stale: bool) -> None:
         """A message is delivered: the first, one sent again, or a copy."""
+        id_ = self.id_of(nth)
+        row = self.row(id_)
+        task = INVOKE if stale or row is None else row.task
         found = self.ledger.begin(id_, task, owner)
         verdict = self.model.begin(id_, task, owner, self.now)
         if not isinstance(found, Run):
             assert found == verdict
             return
-        row = self.model.rows[id_]
+        assert row is not None
         assert ("POISON" if found.poison else "RUN") == verdict
         assert (found.number, found.deaths) == (row.run, row.deaths - 1)
         assert found.outcome == (None if row.outcome is None else json.loads(row.outcome))
@@ -275,9 +300,11 @@ class Machine(RuleBasedStateMachine):
             row.unanswered_until = fields.get("unanswered_until", row.unanswered_until)
             self.model.prefixes.setdefault(prefix, self.now + 2)
 
-    @rule(id_=IDS, kind=st.sampled_from(["output", "failure", "deadline"]))
-    def ready(self, id_: str, kind: str) -> None:
+    @precondition(lambda self: self.ids)
+    @rule(nth=NTH, kind=st.sampled_from(["output", "failure", "deadline"]))
+    def ready(self, nth: int, kind: str) -> None:
         """A look finds an answer, perhaps one that another look has found."""
+        id_ = self.id_of(nth)
         row = self.row(id_)
         found = self.ledger.ready(id_, task=COLLECT, kind=kind)
         if row is None or row.state is not State.SUBMITTED or row.ready:
@@ -288,9 +315,11 @@ class Machine(RuleBasedStateMachine):
         row.sends, row.seq, row.due = 1, self.model.next_seq(), self.now + LATE
         row.pending = None
 
-    @rule(id_=IDS)
-    def reopen(self, id_: str) -> None:
+    @precondition(lambda self: self.ids)
+    @rule(nth=NTH)
+    def reopen(self, nth: int) -> None:
         """A look finds nothing of a call without an answer, perhaps of one before this one."""
+        id_ = self.id_of(nth)
         row = self.row(id_)
         may = bool(
             row and row.state is State.SUBMITTED and not row.ready
@@ -310,9 +339,11 @@ class Machine(RuleBasedStateMachine):
         if row:
             self.model.end(row, state)
 
-    @rule(id_=IDS)
-    def revoke(self, id_: str) -> None:
+    @precondition(lambda self: self.ids)
+    @rule(nth=NTH)
+    def revoke(self, nth: int) -> None:
         """Somebody ends a request, unless its outcome is under way."""
+        id_ = self.id_of(nth)
         row = self.row(id_)
         may = row is not None and row.state not in FINAL and row.outcome is None
         assert self.ledger.close(id_, State.REVOKED) is may
@@ -385,10 +416,10 @@ class Machine(RuleBasedStateMachine):
             return
         rows, model, key = self.model.rows, self.model, self.ledger.key
         with self.client.pipeline() as pipe:
-            for id_ in "abcd":
+            for id_ in self.ids:
                 pipe.hgetall(key("row", id_))
                 pipe.ttl(key("row", id_))
-            for owner in ("one", "two", "three"):
+            for owner in ("one", "two"):
                 pipe.smembers(key("running", owner))
             for prefix in PREFIXES:
                 pipe.zrange(key("pending", prefix), 0, -1, withscores=True)
@@ -396,9 +427,9 @@ class Machine(RuleBasedStateMachine):
                 pipe.zrange(key(index), 0, -1, withscores=True)
             pipe.hgetall(key("counts"))
             found = iter(pipe.execute())
-        for id_ in "abcd":
+        for id_ in self.ids:
             self.same_row(rows.get(id_), next(found), next(found))
-        for owner in ("one", "two", "three"):
+        for owner in ("one", "two"):
             running = {id_.encode() for id_, row in rows.items() if row.owner == owner}
             assert next(found) == running
         for prefix in PREFIXES:
@@ -493,4 +524,4 @@ def client(sagemaker_redis_url: str) -> Iterator[ClockedRedis]:
 def test_the_ledger_does_what_its_model_does(client: ClockedRedis) -> None:
     """Accepting, running, dying, parking, submitting, looking and time, in any order."""
     machine = type("Connected", (Machine,), {"client": client})
-    run_machine(machine, settings=examples(0.6, 40))
+    run_machine(machine, settings=examples(1.0, 50))
