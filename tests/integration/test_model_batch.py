@@ -22,6 +22,10 @@ EXPIRES = 200
 #: Which of the jobs, or of what was handed out; the newest first.
 NTH = st.sampled_from([0, 0, 0, 0, 1, 1, 2])
 
+#: Records of a job's chunks, and how many of them may run at once.
+SIZES = st.lists(st.integers(1, 4), min_size=0, max_size=4)
+MOST = st.sampled_from([None, None, 1])
+
 #: Jobs that have not ended, at most.
 LIVE = 3
 
@@ -84,9 +88,9 @@ class Machine(RuleBasedStateMachine):
 
     client: ClockedRedis
 
-    @initialize(slots=st.integers(0, 6))
-    def begin_test(self, slots: int) -> None:
-        """Start without jobs, with so many slots."""
+    @initialize(slots=st.integers(1, 6), sizes=SIZES, most=MOST)
+    def begin_test(self, slots: int, sizes: list[int], most: int | None) -> None:
+        """Start with so many slots and one job, whose chunks are given to tasks."""
         self.client.set_clock(1_700_000_000.0)
         self.client.loses_answers = False
         self.base = f"{{test-{uuid.uuid4().hex}}}:"
@@ -97,7 +101,9 @@ class Machine(RuleBasedStateMachine):
         self.names: list[str] = []
         self.given: list[Given] = []
         self.runs: list[tuple[Run, int]] = []
-        self.ended: Counter[str] = Counter()
+        self.create("", expires=True)
+        self.plan(0, sizes, most, 9, commit=True)
+        self.go()
 
     @property
     def now(self) -> float:
@@ -132,11 +138,11 @@ class Machine(RuleBasedStateMachine):
             self.names.insert(0, name)
             self.jobs[name] = Job(token=token, expires=self.now + seconds if expires else None)
 
-    @precondition(lambda self: self.jobs)
+    @precondition(lambda self: any(j.state is JobState.VALIDATING for j in self.jobs.values()))
     @rule(
         nth=NTH,
-        sizes=st.lists(st.integers(1, 4), max_size=4),
-        most=st.sampled_from([None, None, 1]),
+        sizes=SIZES,
+        most=MOST,
         split=st.integers(0, 4),
         commit=st.sampled_from([True, True, True, False]),
     )
@@ -185,6 +191,14 @@ class Machine(RuleBasedStateMachine):
         could = sum(map(self.could, self.jobs.values()))
         assert len(given) >= free or not could
         self.given = given + self.given
+
+    @rule()
+    def go(self) -> None:
+        """Free slots are given to chunks, and their tasks begin."""
+        before = len(self.given)
+        self.dispatch()
+        for nth in range(len(self.given) - before):
+            self.begin(nth)
 
     def could(self, job: Job) -> int:
         """How many chunks of a job could be given to tasks."""
@@ -311,11 +325,17 @@ class Machine(RuleBasedStateMachine):
             assert (chunk.task, chunk.gen > 0) == (given.task, begun)
             self._give_back(given)
 
-    @precondition(lambda self: self.jobs)
+    @precondition(lambda self: self.active)
     @rule(nth=NTH, becomes=st.sampled_from(["cancelled", "failed"]))
     def stop(self, nth: int, becomes: str) -> None:
         """A job is cancelled, or cannot go on."""
-        self._stop(self.pick(nth)[0], becomes)
+        self._stop(self.active[nth % len(self.active)], becomes)
+
+    @property
+    def active(self) -> list[str]:
+        """Jobs of which chunks are running, or, rarely, any."""
+        running = [name for name in self.names if name in self.jobs and self.jobs[name].running]
+        return running if len(self.names) % 3 else [n for n in self.names if n in self.jobs]
 
     def _stop(self, name: str, becomes: str) -> None:
         job = self.jobs[name]
@@ -335,7 +355,7 @@ class Machine(RuleBasedStateMachine):
         for name in late:
             self._stop(name, "expired")
 
-    @precondition(lambda self: self.jobs)
+    @precondition(lambda self: any(j.state is JobState.FINALIZING for j in self.jobs.values()))
     @rule(nth=NTH)
     def finish(self, nth: int) -> None:
         """A job's manifest is written, if it is to be."""
@@ -346,7 +366,7 @@ class Machine(RuleBasedStateMachine):
         if may:
             self._end(job, state)
 
-    @precondition(lambda self: self.jobs)
+    @precondition(lambda self: any(j.state is JobState.VALIDATING for j in self.jobs.values()))
     @rule(nth=NTH, ours=st.booleans())
     def reject(self, nth: int, *, ours: bool) -> None:
         """A job's input cannot be used, says its planner, or another one."""
@@ -360,9 +380,8 @@ class Machine(RuleBasedStateMachine):
 
     def _end(self, job: Job, state: JobState) -> None:
         job.state, job.expires = state, None
-        self.ended[state] += 1
 
-    @precondition(lambda self: self.jobs)
+    @precondition(lambda self: any(job.state in FINAL for job in self.jobs.values()))
     @rule(nth=NTH)
     def forget(self, nth: int) -> None:
         """A job is purged."""
@@ -488,4 +507,4 @@ def test_planned_chunks_are_added_once(client: ClockedRedis) -> None:
 def test_the_registry_does_what_its_model_does(client: ClockedRedis) -> None:
     """Planning, running, dying, reporting again, cancelling, expiring and time, in any order."""
     machine = type("Connected", (Machine,), {"client": client})
-    run_machine(machine, settings=examples(0.8, 50))
+    run_machine(machine, settings=examples(1.0, 50))

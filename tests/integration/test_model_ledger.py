@@ -167,7 +167,7 @@ class Machine(RuleBasedStateMachine):
 
     @initialize()
     def begin_test(self) -> None:
-        """Start with an empty ledger."""
+        """Start with one request, and its run."""
         self.client.set_clock(1_700_000_000.0)
         self.client.loses_answers = False
         self.ledger = Ledger(
@@ -178,6 +178,8 @@ class Machine(RuleBasedStateMachine):
         self.runs: list[Run] = []
         self.seen: list[str] = []
         self.ids: list[str] = []
+        self.accept_new("q/0", 0)
+        self.begin(0, "one", stale=False)
 
     @property
     def now(self) -> float:
