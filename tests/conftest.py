@@ -9,12 +9,22 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
+#: Examples of a property, or of a state machine's commands, with --long; 100 without.
+LONG_EXAMPLES = 2_000
+settings.register_profile("long", settings.get_profile("busy"), max_examples=LONG_EXAMPLES)
+
 OURS = ("AWS_", "CELERY_", "SAGEMAKER_")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the flag that runs the long versions of the load tests."""
     parser.addoption("--long", action="store_true", help="run the long load tests as well")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Look for more examples where the long tests run too: before the tests are imported."""
+    if config.getoption("--long"):
+        settings.load_profile("long")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

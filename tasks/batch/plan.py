@@ -109,14 +109,15 @@ def _scan(parts: Deployment, job: str, planner: str, spec: Spec) -> int | None:
 
 
 def _add(registry: Registry, job: str, planner: str, planned: Iterable[Planned]) -> int | None:
-    total, rest = 0, iter(planned)
+    total, added, rest = 0, 0, iter(planned)
     while page := list(islice(rest, PAGE)):
         total += sum(one.records for one in page)
         values = [
             (one.chunk.to_json(), one.progress.to_json() if one.progress else None) for one in page
         ]
-        if not registry.add(job, planner, values):
+        if not registry.add(job, planner, added, values):
             return None
+        added += len(page)
     return total
 
 

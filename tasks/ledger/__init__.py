@@ -7,6 +7,7 @@ over it move together: on a Redis Cluster the ledger lives in one slot.
 
 import json
 import logging
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from typing import Any, cast
@@ -96,7 +97,8 @@ class Ledger:
             The run, or why this message has nothing to do: ABSENT, FINAL, STALE (another task's
             turn), BUSY (a live run has it), PARKED or SUBMITTED.
         """
-        verdict, flat = self._call("begin", id_, task, owner, self.lease, self.max_deliveries)
+        args = (task, owner, self.lease, self.max_deliveries, uuid.uuid4().hex)
+        verdict, flat = self._call("begin", id_, *args)
         verdict = _text(verdict)
         if verdict not in {"RUN", "POISON"}:
             return verdict
@@ -148,7 +150,7 @@ class Ledger:
         self, id_: str, owner: str, number: int, state: State, reason: Mapping[str, Any] | None
     ) -> bool:
         code = "" if reason is None else reason.get("code", "")
-        args = (owner, number, state, _json(reason), self.retention, code)
+        args = (owner, number, state, _json(reason), self.retention, code, uuid.uuid4().hex)
         return bool(self._call("finish", id_, *args))
 
     def resend(self, id_: str, *, queue_empty: bool) -> tuple[str, str]:

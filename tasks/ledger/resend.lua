@@ -3,7 +3,7 @@
 -- waiting: its queue is empty, or a message sent later than its own was begun.
 -- KEYS  1 row
 -- ARGV  1 base of all keys, 2 id, 3 "1" when the row's queue is empty, 4 seconds until a message counts as late,
---       5 sends that end it
+--       5 sends since the last run that end it
 -- Returns {verdict, signature}; verdicts: SEND, LOST (sent too often, never begun), WAIT.
 local row, base, id = KEYS[1], ARGV[1], ARGV[2]
 local fields = redis.call('HMGET', row, 'state', 'ready', 'not_before', 'lost', 'lane', 'seq', 'sends', 'signature')
@@ -14,6 +14,9 @@ if state ~= 'ACCEPTED' and not (state == 'SUBMITTED' and fields[2]) then
 end
 local t = redis.call('TIME')
 local now = t[1] + t[2] / 1e6
+-- Since the caller looked, another clock may have sent it, or a run may have parked it.
+local due = redis.call('ZSCORE', base .. 'due', id)
+if due and tonumber(due) > now then return {'WAIT', ''} end
 local sends = tonumber(fields[7])
 if not fields[3] and not fields[4] then
   local started = tonumber(redis.call('HGET', base .. 'started', fields[5]) or 0)

@@ -444,9 +444,9 @@ def test_only_the_newest_planner_counts(parts: Deployment, out: str, tmp_path: P
     job = batch.submit("echo", input=records(tmp_path, 15), output=out)
     registry = parts.registry
     assert registry.plan(job.id, "old")
-    assert registry.add(job.id, "old", [({"index": 0}, None)])
+    assert registry.add(job.id, "old", 0, [({"index": 0}, None)])
     plan(parts, job.id)
-    assert not registry.add(job.id, "old", [({"index": 1}, None)])
+    assert not registry.add(job.id, "old", 1, [({"index": 1}, None)])
     assert not registry.commit(job.id, "old", 99)
     assert not registry.plan(job.id, "late")
     assert job.status().request_counts.total == 15

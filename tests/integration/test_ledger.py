@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 from celery_sagemaker.tasks.ledger import Ledger, Run, State
+from model_clock import ClockedRedis
 
 
 @pytest.fixture
@@ -64,6 +65,25 @@ def test_a_duplicate_finds_the_live_run(ledger: Ledger) -> None:
     accept(ledger)
     begun(ledger)
     assert ledger.begin("a", "sagemaker.invoke", "two") == "BUSY"
+
+
+def test_a_command_whose_answer_was_lost_is_repeated(sagemaker_redis_url: str) -> None:
+    """As the client does: the run is the caller's, and it learns that it has ended the request."""
+    client = ClockedRedis.from_url(sagemaker_redis_url)
+    assert isinstance(client, ClockedRedis)
+    client.set_clock(1_700_000_000.0)
+    client.loses_answers = True
+    ledger = Ledger(client, f"test-{uuid.uuid4().hex}", max_deliveries=3)
+    accept(ledger)
+    run = begun(ledger)
+    assert (run.number, run.deaths, run.poison) == (1, 0, False)
+    assert ledger.begin("a", "sagemaker.invoke", "one") == "BUSY"
+    assert ledger.finish(run, State.SUCCEEDED)
+    accept(ledger, "b")
+    assert ledger.close("b", State.REVOKED)
+    assert not ledger.close("b", State.REVOKED)
+    assert ledger.counts() == {"ACCEPTED": 2, "SUCCEEDED": 1, "REVOKED": 1}
+    client.close()
 
 
 def test_a_lapsed_run_is_taken_over_and_fenced(ledger: Ledger) -> None:
@@ -129,6 +149,35 @@ def test_a_message_lost_too_often_is_given_up(ledger: Ledger) -> None:
         late(ledger)
         verdicts.append(ledger.resend("a", queue_empty=True)[0])
     assert verdicts == ["SEND", "SEND", "LOST"]
+
+
+def test_a_message_that_was_begun_is_not_lost(ledger: Ledger) -> None:
+    """Only those since the last run count: deaths have a count of their own."""
+    accept(ledger)
+    for _ in range(2):
+        begun(ledger)
+        lapse(ledger)
+        ledger.reap()
+        assert ledger.resend("a", queue_empty=True)[0] == "SEND"
+    verdicts = []
+    for _ in range(3):
+        late(ledger)
+        verdicts.append(ledger.resend("a", queue_empty=True)[0])
+    assert verdicts == ["SEND", "SEND", "LOST"]
+
+
+def test_what_is_not_due_any_more_is_not_sent(ledger: Ledger) -> None:
+    """A clock that looked before it was parked, or before another clock sent it, does nothing."""
+    accept(ledger, "parked")
+    late(ledger, "parked")
+    accept(ledger, "sent")
+    late(ledger, "sent")
+    assert {id_ for id_, _ in ledger.due(ledger.now())} == {"parked", "sent"}
+    ledger.park(begun(ledger, "parked"), 3600.0)
+    assert ledger.resend("sent", queue_empty=True)[0] == "SEND"
+    assert ledger.resend("parked", queue_empty=True)[0] == "WAIT"
+    assert ledger.resend("sent", queue_empty=True)[0] == "WAIT"
+    assert ledger.begin("parked", "sagemaker.invoke", "two") == "PARKED"
 
 
 def test_a_request_that_kills_its_workers_is_poison(ledger: Ledger) -> None:
@@ -241,6 +290,14 @@ def test_an_unanswered_call_is_reopened(ledger: Ledger) -> None:
     assert ledger.reopen("a")
     assert not ledger.reopen("b")
     assert ledger.resend("a", queue_empty=False)[0] == "SEND"
+
+
+def test_an_unanswered_call_has_its_time(ledger: Ledger) -> None:
+    """A look that saw the call before this one does not reopen it."""
+    accept(ledger)
+    submit(ledger, begun(ledger), unanswered_until=ledger.now() + 60)
+    assert not ledger.reopen("a")
+    assert [p.id for p in ledger.pending("s3://b/p/")] == ["a"]
 
 
 def test_a_revoked_request_is_forgotten_by_the_poll(ledger: Ledger) -> None:

@@ -122,11 +122,19 @@ class Registry:
         self,
         job: str,
         planner: str,
+        first: int,
         chunks: Iterable[tuple[Mapping[str, Any], Mapping[str, Any] | None]],
     ) -> bool:
-        """Add chunks, each with what is left of it (None: all). False: the fence is another's."""
+        """Add chunks, each with what is left of it (None: all). False: the fence is another's.
+
+        Args:
+            job: the job.
+            planner: the fence.
+            first: how many were added before.
+            chunks: their JSON forms, in the order of the input.
+        """
         flat = [_json(part) for chunk in chunks for part in chunk]
-        return not flat or bool(self._call("add", job, planner, *flat))
+        return not flat or bool(self._call("add", job, planner, first, *flat))
 
     def commit(self, job: str, planner: str, total: int, **fields: object) -> bool:
         """Let a planned job begin. False: it has been stopped, or the fence is another's."""
