@@ -31,9 +31,9 @@ OTHERWISE = 10.0
 #: Keys without a time to live, as docs/reference/state.md has them; PREFIX is the setting.
 EVERLASTING = (
     "{PREFIX}:started", "{PREFIX}:seq", "{PREFIX}:counts", "{PREFIX}:tally", "{PREFIX}:usage",
-    "{PREFIX}:roots", "{PREFIX}:durations", "{PREFIX}:dead",
+    "{PREFIX}:roots", "{PREFIX}:durations", "{PREFIX}:dead", "{PREFIX}:owners",
     "{PREFIX}:schedule:*", "{PREFIX}:schedules", "{PREFIX}:beat:*",
-    "{PREFIX}:batch:jobs", "{PREFIX}:batch:speeds", "{PREFIX}:batch:turn", "{PREFIX}:batch:ended",
+    "{PREFIX}:batch:jobs", "{PREFIX}:batch:workers", "{PREFIX}:batch:speeds", "{PREFIX}:batch:turn", "{PREFIX}:batch:ended",
     "{PREFIX}:batch:records", "_kombu.binding.*", "_kombu.binding_*",
 )  # fmt: skip
 
@@ -140,7 +140,7 @@ class Facts:
     accepted: Sequence[Accepted] = ()
     rows: Mapping[str, Row] = field(default_factory=dict)
     results: Mapping[str, str] = field(default_factory=dict)
-    """State of Celery's result by id."""
+    """State of Celery's result by id, where the task keeps one."""
     counts: Mapping[str, int] = field(default_factory=dict)
     called: Sequence[Called] = ()
     happened: Sequence[Happened] = ()
@@ -182,9 +182,9 @@ def counted(facts: Facts) -> Iterator[str]:
 
 def results_agree(facts: Facts) -> Iterator[str]:
     """Celery's result says what the row says."""
-    for id_, row in facts.rows.items():
-        result = facts.results.get(id_, "PENDING")
-        if row.state in RESULTS and result not in RESULTS[row.state]:
+    for id_, result in facts.results.items():
+        row = facts.rows.get(id_)
+        if row and row.state in RESULTS and result not in RESULTS[row.state]:
             yield f"{id_} ({row.task}) is {row.state}, and its result {result}"
 
 

@@ -21,7 +21,7 @@ from .plan import Happened
 ALL = 200
 
 #: The ledger's sets that have to be empty, and those of batch jobs.
-SETS = ("due", "owners", "prefixes", "schedules:going", "schedules:unsaid")
+SETS = ("due", "prefixes", "schedules:going", "schedules:unsaid")
 JOBS = ("live", "active", "inflight", "expiring", "finalizing")
 
 #: Fields of a row that are collected.
@@ -37,7 +37,11 @@ def collect(app: Celery, fleet: Fleet, load: Load, happened: list[Happened]) -> 
         every={SCHEDULES[0]: EVERY, SCHEDULES[1]: 2 * EVERY},
         accepted=tuple(load.accepted),
         rows=rows,
-        results={id_: app.AsyncResult(id_).state for id_ in rows},
+        results={
+            id_: app.AsyncResult(id_).state
+            for id_, row in rows.items()
+            if not app.tasks[row.task].ignore_result
+        },
         counts={name: number for name, number in tasks.counts(app).items() if number},
         called=tuple(_called(fleet, rows)),
         happened=tuple(happened),
@@ -59,6 +63,8 @@ def left(app: Celery) -> dict[str, int]:
     names += [*queues.ALL, "unacked", "unacked_index"]
     sizes = {name: _size(client, name) for name in names}
     sizes[f"permits of {LIMITED}"] = held(app)
+    lapsed = parts.ledger.now() - parts.ledger.lease
+    sizes["owners that nobody has reaped"] = client.zcount(key("owners"), "-inf", lapsed)
     return {name: size for name, size in sizes.items() if size}
 
 

@@ -14,19 +14,15 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
-import redis
 from celery import Celery
 from celery_sagemaker.config import Settings
 from celery_sagemaker.tasks.deployment import deployment
 from celery_sagemaker.workers import create_app
-from kombu.exceptions import OperationalError
 
 from . import books, collecting, faults, plan
 from .fleet import Fleet
@@ -51,6 +47,9 @@ READ_SECONDS = 60.0
 
 #: Seconds between two looks at the plan.
 LOOK = 0.1
+
+#: Seconds between two lines about what is still open.
+TELL_EVERY = 20.0
 
 #: Looks, half a second apart, at which everything has to be quiet.
 QUIET_LOOKS = 4
@@ -84,9 +83,7 @@ def run(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     able, why = faults.possible(old)
-    faulty = plan.draw(
-        seed, seconds, workers=workers, kinds=able & set(kinds or Kind), pace=pace
-    )
+    faulty = plan.draw(seed, seconds, workers=workers, kinds=able & set(kinds or Kind), pace=pace)
     (folder / "plan.json").write_text(plan.dumps(faulty))
     for line in [f"seed {seed}, {seconds:g} s, {len(faulty)} faults:", *why, *map(str, faulty)]:
         say(line)
@@ -127,8 +124,6 @@ def _ordeal(
     facts = collecting.collect(app, fleet, load, happened)
     left = collecting.left(app)
     fleet.dismiss()
-    left |= {name: size for name, size in collecting.left(app).items() if "owners" not in name}
-    left.pop(deployment(app).ledger.key("owners"), None)
     return dataclasses.replace(facts, left=left, orphans=fleet.orphans(), unread=unread)
 
 
@@ -153,11 +148,14 @@ def _strike(
 def _quiet(app: Celery, fleet: Fleet, say: Say) -> None:
     """Return when nothing is under way any more, or when it has taken too long."""
     began, looks = time.monotonic(), 0
+    tell = began + TELL_EVERY
     while looks < QUIET_LOOKS and time.monotonic() - began < QUIET_SECONDS:
         fleet.supervise()
-        owners = deployment(app).ledger.key("owners")
-        busy = {k: v for k, v in collecting.left(app).items() if k != owners}
-        looks = 0 if busy or collecting.open_requests(app) else looks + 1
+        busy = {**collecting.left(app), "open requests": collecting.open_requests(app)}
+        looks = 0 if any(busy.values()) else looks + 1
+        if any(busy.values()) and time.monotonic() >= tell:
+            tell += TELL_EVERY
+            say(f"{busy['open requests']} requests are open")
         time.sleep(0.5)
     took = time.monotonic() - began
     say(f"quiet after {took:.0f} s" if looks == QUIET_LOOKS else f"not quiet in {took:.0f} s")
@@ -227,7 +225,7 @@ def main(arguments: list[str] | None = None) -> int:
     for line in found:
         print(line)
     again = f"make chaos SEED={seed} MINUTES={given.minutes:g}"
-    print(f"{len(found)} wrong; again: {again}; see {folder}" if found else f"all holds ({again})")
+    print(f"{len(found)} wrong: {again}; see {folder}" if found else f"all holds: {again}")
     return 1 if found else 0
 
 

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Self
 
 import channels_harness
 import redis
@@ -65,7 +66,7 @@ SETTINGS = {
 POOLS = ("threads", "threads", "prefork")
 
 #: Slots of a worker.
-SLOTS = 3
+SLOTS = 5
 
 #: Seconds until a worker that left is started again.
 RESTART_SECONDS = 1.0
@@ -125,7 +126,7 @@ class Fleet:
         self._workers = workers
         self._gone: dict[int, float] = {}
 
-    def __enter__(self) -> "Fleet":
+    def __enter__(self) -> Self:
         try:
             self._start()
         except BaseException:

@@ -24,7 +24,7 @@ from .books import Accepted, Reading
 logger = logging.getLogger(__name__)
 
 #: Seconds between two requests of a kind, on average.
-PACES = {"invoke": 0.25, "limited": 0.4, "async": 0.5, "stream": 2.0, "batch": 12.0}
+PACES = {"invoke": 0.4, "limited": 0.8, "async": 0.8, "stream": 2.5, "batch": 15.0}
 
 #: Words of a stream, at least and at most.
 WORDS = (5, 60)
@@ -38,6 +38,9 @@ READERS = ("subscribe", "asubscribe", "subscribe")
 #: Seconds between two runs of the schedules.
 EVERY = 2
 SCHEDULES = ("chaos-calls", "chaos-streams")
+
+#: Part of the streams that may begin again after their readers were given a part.
+RESTARTED = 0.5
 
 #: Part of the requests that are revoked a moment later.
 REVOKED = 0.04
@@ -132,7 +135,7 @@ class Load:
 
     def _stream(self, rng: random.Random) -> None:
         text = " ".join(f"w{n}" for n in range(rng.randint(*WORDS)))
-        again = rng.random() < 0.5  # noqa: PLR2004 - half of them
+        again = rng.random() < RESTARTED
         sent = self._request(
             tasks.stream, "stream", fleet.STREAM, rng, payload=text, restart_after_output=again
         )

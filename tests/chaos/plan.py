@@ -144,7 +144,8 @@ def draw(
 ) -> tuple[Fault, ...]:
     """Draw a plan: the same for the same arguments.
 
-    Kinds come as cards from a shuffled deck: each of them once, before any comes again.
+    Kinds come as cards from a shuffled deck: each of them once, before any comes again. One whose
+    place is taken goes under the deck.
 
     Args:
         seed: of everything that is drawn.
@@ -164,6 +165,8 @@ def draw(
         if fault.end <= length and free.get(fault.place, 0.0) <= fault.at:
             faults.append(fault)
             free[fault.place] = fault.end + REST
+        else:
+            deck.insert(0, fault.kind)
         now += rng.expovariate(1 / pace)
     return tuple(sorted(faults))
 

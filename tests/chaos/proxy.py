@@ -86,7 +86,7 @@ class Link:
     async def _passable(self) -> None:
         if self.delay:
             await asyncio.sleep(self.delay)
-        while self.silent:
+        while self.silent:  # noqa: ASYNC110 - another thread says so
             await asyncio.sleep(LOOK)
 
 
