@@ -33,7 +33,8 @@ EVERLASTING = (
     "{PREFIX}:started", "{PREFIX}:seq", "{PREFIX}:counts", "{PREFIX}:tally", "{PREFIX}:usage",
     "{PREFIX}:roots", "{PREFIX}:durations", "{PREFIX}:dead", "{PREFIX}:owners",
     "{PREFIX}:schedule:*", "{PREFIX}:schedules", "{PREFIX}:beat:*",
-    "{PREFIX}:batch:jobs", "{PREFIX}:batch:workers", "{PREFIX}:batch:speeds", "{PREFIX}:batch:turn", "{PREFIX}:batch:ended",
+    "{PREFIX}:batch:jobs", "{PREFIX}:batch:workers", "{PREFIX}:batch:speeds",
+    "{PREFIX}:batch:turn", "{PREFIX}:batch:ended",
     "{PREFIX}:batch:records", "_kombu.binding.*", "_kombu.binding_*",
 )  # fmt: skip
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from celery_sagemaker.local import s3_server
 from harness import behave
 
-from .fleet import FAKETIME, WELL, Fleet
+from .fleet import WELL, Fleet
 from .plan import Fault, Happened, Kind
 from .proxy import Link
 
@@ -54,9 +54,6 @@ SLOW_DOWN = (
 def possible(old: Path | None) -> tuple[set[Kind], list[str]]:
     """Return what can be done on this machine, and why something cannot."""
     kinds, why = set(Kind), []
-    if not FAKETIME.exists():
-        kinds.discard(Kind.CLOCK)
-        why.append("no clock is moved: faketime is not installed")
     if old is None:
         kinds.discard(Kind.WORKER_OLD)
         why.append("all workers are of one version: OLD=COMMIT was not given")

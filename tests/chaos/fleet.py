@@ -71,8 +71,8 @@ SLOTS = 5
 #: Seconds until a worker that left is started again.
 RESTART_SECONDS = 1.0
 
-#: Where Debian's package faketime has its library.
-FAKETIME = Path(f"/usr/lib/{os.uname().machine}-linux-gnu/faketime/libfaketimeMT.so.1")
+#: Where the module is that makes a process' clock wrong.
+CLOCK = Path(__file__).parent / "clock"
 
 #: Environment variable that marks every process of a run.
 MARK = "CHAOS_RUN"
@@ -94,13 +94,13 @@ class Member:
     def set_clock(self, offset: float) -> None:
         """Let the worker's wall clock be wrong by so many seconds."""
         moved = self._clock.with_suffix(".new")
-        moved.write_text(f"{offset:+.3f}s\n")
+        moved.write_text(f"{offset}")
         moved.replace(self._clock)
 
     def start(self) -> None:
         """Start it, as the version that it has now."""
-        path = [str(self.version)] if self.version else []
-        self.worker.start(PYTHONPATH=os.pathsep.join([*path, *sys.path]))
+        version = [str(self.version)] if self.version else []
+        self.worker.start(PYTHONPATH=os.pathsep.join([str(CLOCK), *version]))
 
     def signal(self, number: int) -> None:
         """Send a signal to all of its processes, if there are any."""
@@ -201,15 +201,8 @@ class Fleet:
     def _member(self, number: int) -> Member:
         link = self.proxy.link(self.redis.port)
         clock = self.folder / f"clock-{number}"
-        environment = {**self.environment(), **self._proxied(link), "REMAP_SIGTERM": "SIGQUIT"}
-        if FAKETIME.exists():
-            environment |= {
-                "LD_PRELOAD": str(FAKETIME),
-                "FAKETIME_TIMESTAMP_FILE": str(clock),
-                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-                "FAKETIME_CACHE_DURATION": "1",
-                "FAKETIME_DONT_RESET": "1",
-            }
+        ours = {"CHAOS_CLOCK": str(clock), "REMAP_SIGTERM": "SIGQUIT"}
+        environment = {**self.environment(), **self._proxied(link), **ours}
         log = self.folder / f"worker-{number}.log"
         pool = POOLS[number % len(POOLS)]
         options = ["--pool", pool, "--concurrency", str(SLOTS), "--hostname", f"w{number}@chaos"]
