@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 import celery
 from celery.exceptions import Ignore
 from celery.result import AsyncResult
+from celery.signals import task_postrun
 from kombu.utils.json import dumps
+from redis.exceptions import OutOfMemoryError
 
 from ..config import retries
 from ..runtime import exceptions
@@ -68,6 +70,16 @@ _CONTENT = frozenset({"signature", "collecting", "outcome"})
 
 def _described(run: Run) -> dict[str, str]:
     return {name: value for name, value in run.row.items() if name not in _CONTENT}
+
+
+def wait_for_room(backend: Any) -> None:
+    """Let a result backend try again while Redis is full, as it does while it is away.
+
+    Otherwise Celery's thread pool would neither end the run nor acknowledge its message.
+    """
+    known = getattr(backend, "connection_errors", None)
+    if known is not None and OutOfMemoryError not in known:
+        backend.connection_errors = (*known, OutOfMemoryError)
 
 
 class HandedBack(Ignore):
@@ -238,7 +250,9 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
             return
         parts = self.deployment
         parts.work()
+        wait_for_room(self.backend)
         name = self.name
+        parts.lease.hold(task_id)
         run = parts.ledger.begin(task_id, name, parts.owner)
         if run == "ABSENT" and self.accepts_delivered:
             self._accept_delivered(task_id, args, kwargs)
@@ -396,3 +410,10 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
         task, code = observation.task_of(self.name), None if reason is None else reason["code"]
         seconds = max(0.0, time.time() - float(run.row["accepted_at"]))
         observation.ended(run.id, task, state, code, seconds)
+
+
+@task_postrun.connect
+def _let_go(task_id: str, task: Any, **_: Any) -> None:
+    """Whatever became of the run: this process does not have it any more."""
+    if isinstance(task, LedgerTask):
+        task.deployment.lease.let_go(task_id)
