@@ -87,7 +87,7 @@ class Deployment:
         return Limits(self.ledger.client, self.settings.prefix, self.settings)
 
     def work(self) -> None:
-        """Say that this process runs tasks: it keeps a lease, and waits while Redis is away or full.
+        """Say that this process runs tasks: it keeps a lease, and waits for a Redis away or full.
 
         What a run was answered has been paid for; a caller's process is told of an outage soon.
         """

@@ -51,8 +51,9 @@ REVOKED_AFTER = 1.0
 #: Part of the requests whose payload does not travel in the message.
 STAGED = 0.05
 
-#: What says that a request was not accepted.
-REFUSALS = (redis.RedisError, OperationalError, OSError)
+#: What says that a request was not accepted. AttributeError: kombu's, when a channel is used that
+#: another thread has just given up (5.7: `'NoneType' object has no attribute 'client'`).
+REFUSALS = (redis.RedisError, OperationalError, OSError, AttributeError)
 
 
 class Load:
