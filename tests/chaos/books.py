@@ -225,13 +225,19 @@ def jobs_exact(facts: Facts) -> Iterator[str]:
         yield from _job_exact(job)
 
 
+#: Errors that end a job rightly: nothing can be called without that right.
+FORBIDDEN = ("AccessDeniedException", "S3AccessDenied")
+
+
 def _job_exact(job: Job) -> Iterator[str]:
-    if job.state != "completed":
-        yield f"job {job.id} is {job.state}: {job.why}"
-        return
     lines = Counter(job.lines)
     twice = sorted(position for position, number in lines.items() if number > 1)
     missing = sorted(set(range(job.records)) - set(lines))
+    if job.state == "failed" and any(code in job.why for code in FORBIDDEN):
+        missing = []
+    elif job.state != "completed":
+        yield f"job {job.id} is {job.state}: {job.why}"
+        return
     if twice or missing:
         yield f"job {job.id}: twice {twice}, missing {missing}"
     said = (job.total, job.succeeded, job.failed)
