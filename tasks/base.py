@@ -18,14 +18,13 @@ from celery.exceptions import Ignore
 from celery.result import AsyncResult
 from celery.signals import task_postrun
 from kombu.utils.json import dumps
-from redis.exceptions import OutOfMemoryError
 
 from ..config import retries
 from ..runtime import exceptions
 from ..runtime.exceptions import InferenceError, InvalidRequest
 from . import messages, observation, publications
 from .attempts import Attempts, HandBack, PolicyFor, Told
-from .deployment import Deployment, deployment
+from .deployment import Deployment, deployment, wait_for_room
 from .exceptions import MalformedMessage, PoisonMessage
 from .ledger import Run, State
 from .limits import Admission, resource
@@ -70,16 +69,6 @@ _CONTENT = frozenset({"signature", "collecting", "outcome"})
 
 def _described(run: Run) -> dict[str, str]:
     return {name: value for name, value in run.row.items() if name not in _CONTENT}
-
-
-def wait_for_room(backend: Any) -> None:
-    """Let a result backend try again while Redis is full, as it does while it is away.
-
-    Otherwise Celery's thread pool would neither end the run nor acknowledge its message.
-    """
-    known = getattr(backend, "connection_errors", None)
-    if known is not None and OutOfMemoryError not in known:
-        backend.connection_errors = (*known, OutOfMemoryError)
 
 
 class HandedBack(Ignore):

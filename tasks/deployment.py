@@ -5,7 +5,7 @@ import threading
 import uuid
 from collections import Counter
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import redis
@@ -202,6 +202,16 @@ def configure(app: Celery, settings: Settings) -> None:
 def this_app(app: Celery | None = None) -> Celery:
     """Return `app`, or Celery's current one."""
     return app or current_app._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001 - the proxy's own way
+
+
+def wait_for_room(backend: Any) -> None:
+    """Let a result backend try again while Redis is full, as it does while it is away.
+
+    Otherwise Celery's thread pool would neither end the run nor acknowledge its message.
+    """
+    known = getattr(backend, "connection_errors", None)
+    if known is not None and OutOfMemoryError not in known:
+        backend.connection_errors = (*known, OutOfMemoryError)
 
 
 def deployment(app: Celery) -> Deployment:

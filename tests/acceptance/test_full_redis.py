@@ -12,6 +12,7 @@ from celery_sagemaker.local.stack import LocalStack
 from celery_sagemaker.tasks.deployment import deployment
 from channels_harness import OwnRedis
 from harness import Environment, Worker, behave, calls, calls_of, eventually
+from kombu.exceptions import OperationalError
 
 
 @pytest.fixture
@@ -27,9 +28,12 @@ def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
 def environment(
     environment: Environment, own_redis: OwnRedis, monkeypatch: pytest.MonkeyPatch
 ) -> Environment:
-    """The local stack, but for its Redis."""
-    monkeypatch.setenv("CELERY_SAGEMAKER_BROKER_URL", own_redis.url)
-    return {**environment, "CELERY_SAGEMAKER_BROKER_URL": own_redis.url}
+    """The local stack, but for its Redis; a lease that outlives the time in which it is full."""
+    ours = {"BROKER_URL": own_redis.url, "LEDGER__LEASE": "30"}
+    named = {f"CELERY_SAGEMAKER_{name}": value for name, value in ours.items()}
+    for name, value in named.items():
+        monkeypatch.setenv(name, value)
+    return {**environment, **named}
 
 
 @pytest.fixture
@@ -78,6 +82,22 @@ def test_an_answer_waits_for_room(
     eventually(lambda: final(app, worker, result.id))
     assert tasks.counts(app) == {"ACCEPTED": 1, "SUCCEEDED": 1}
     assert result.get(timeout=10)["body"] == {"text": "x"}
-    assert len(calls_of(sagemaker_local, "slow-full")) <= 2
+    assert len(calls_of(sagemaker_local, "slow-full")) == 1
     client = deployment(app).ledger.client
     eventually(lambda: not client.exists("unacked"))
+
+
+def test_a_revoked_request_says_so(
+    app: Celery, own_redis: OwnRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when its workers cannot be told: Celery's result is what its row is."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OperationalError("command not allowed when used memory > 'maxmemory'")
+
+    result = tasks.invoke.delay("echo", "x")
+    monkeypatch.setattr(app.control, "revoke", full)
+    with pytest.raises(OperationalError):
+        tasks.revoke(result.id)
+    assert tasks.counts(app) == {"ACCEPTED": 1, "REVOKED": 1}
+    assert result.state == "REVOKED"

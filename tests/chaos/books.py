@@ -233,15 +233,17 @@ def _job_exact(job: Job) -> Iterator[str]:
     lines = Counter(job.lines)
     twice = sorted(position for position, number in lines.items() if number > 1)
     missing = sorted(set(range(job.records)) - set(lines))
+    failed = len(job.lines) - job.outputs
     if job.state == "failed" and any(code in job.why for code in FORBIDDEN):
-        missing = []
+        # What was never called has no line, and counts as failed.
+        failed, missing = failed + len(missing), []
     elif job.state != "completed":
         yield f"job {job.id} is {job.state}: {job.why}"
         return
     if twice or missing:
         yield f"job {job.id}: twice {twice}, missing {missing}"
     said = (job.total, job.succeeded, job.failed)
-    if said != (job.records, job.outputs, len(job.lines) - job.outputs):
+    if said != (job.records, job.outputs, failed):
         yield f"job {job.id} counts {said}, and has {job.outputs} of {len(job.lines)} lines"
 
 

@@ -50,6 +50,7 @@ SETTINGS = {
     "TIMEOUTS__READ": "8",
     "TIMEOUTS__CONNECT": "3",
     "VISIBILITY_TIMEOUT": "15",
+    "BUDGET__SIZE": "5000",
     "STREAMS__HEARTBEAT": "1",
     "STREAMS__GRACE": "60",
     "STREAMS__WAIT": "120",
