@@ -72,6 +72,12 @@ SLOTS = 5
 #: Seconds until a worker that left is started again.
 RESTART_SECONDS = 1.0
 
+#: Seconds that a worker has to stop, as docs/howto/production.md grants it.
+STOP_SECONDS = 75.0
+
+#: Seconds between two looks whether they have.
+LOOK = 0.1
+
 #: Where the module is that makes a process' clock wrong.
 CLOCK = Path(__file__).parent / "clock"
 
@@ -195,9 +201,9 @@ class Fleet:
         for member in self.members:
             if member.worker.alive:
                 member.worker.terminate()
-        for member in self.members:
-            with suppress(subprocess.TimeoutExpired):
-                member.worker.wait_for_death()
+        gone = time.monotonic() + STOP_SECONDS
+        while any(m.worker.alive for m in self.members) and time.monotonic() < gone:
+            time.sleep(LOOK)
 
     def _member(self, number: int) -> Member:
         link = self.proxy.link(self.redis.port)

@@ -59,6 +59,9 @@ class Link:
         self._writers |= {back, onward}
         try:
             await asyncio.gather(self._pass(near, onward, back), self._pass(far, back, None))
+        except asyncio.CancelledError:
+            # The proxy stops. asyncio's server would ask this task for its error, and log that.
+            return
         finally:
             self._writers -= {back, onward}
 
