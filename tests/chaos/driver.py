@@ -155,7 +155,7 @@ def _quiet(app: Celery, fleet: Fleet, say: Say) -> None:
         looks = 0 if any(busy.values()) else looks + 1
         if any(busy.values()) and time.monotonic() >= tell:
             tell += TELL_EVERY
-            say(f"{busy['open requests']} requests are open")
+            say(f"not yet quiet: { {name: size for name, size in busy.items() if size} }")
         time.sleep(0.5)
     took = time.monotonic() - began
     say(f"quiet after {took:.0f} s" if looks == QUIET_LOOKS else f"not quiet in {took:.0f} s")

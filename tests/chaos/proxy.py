@@ -98,15 +98,14 @@ class Proxy:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._links: list[Link] = []
+        self._servers: list[asyncio.Server] = []
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy")
         self._thread.start()
 
     def link(self, target: int) -> Link:
         """Return a new link to a port."""
         made = Link(target)
-        self._call(made.listen()).result()
-        self._links.append(made)
+        self._servers.append(self._call(made.listen()).result())
         return made
 
     def cut(self, link: Link) -> None:
@@ -121,6 +120,8 @@ class Proxy:
         self._loop.close()
 
     async def _stop(self) -> None:
+        for server in self._servers:
+            server.close()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
