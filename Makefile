@@ -16,7 +16,7 @@ PACKAGES := channels config local runtime tasks workers
 RUN := $(UV) run --locked --all-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-oldest docs demo lint types lock audit clean wheel image bench
+.PHONY: help install test test-oldest docs demo lint types lock audit clean wheel image bench chaos
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ demo: install ## Classify real images through workers, against an endpoint on th
 bench: install ## Measure calls and batch jobs; ARGS="--quick" takes a minute and a half
 	$(RUN) python benchmarks/transport.py
 	$(RUN) python benchmarks/batch.py $(ARGS)
+
+chaos: export PYTHONPATH := tests:tests/acceptance
+chaos: install ## Kill, cut and fill what there is under a load; SEED=7 MINUTES=4 OLD=COMMIT
+	$(RUN) python -m chaos.driver $(SEED:%=--seed=%) $(MINUTES:%=--minutes=%) $(OLD:%=--old=%) $(ARGS)
 
 lint: install ## Check the style
 	$(RUN) ruff check .

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 import celery
 from celery.exceptions import Ignore
 from celery.result import AsyncResult
+from celery.signals import task_postrun
 from kombu.utils.json import dumps
 
 from ..config import retries
@@ -23,7 +24,7 @@ from ..runtime import exceptions
 from ..runtime.exceptions import InferenceError, InvalidRequest
 from . import messages, observation, publications
 from .attempts import Attempts, HandBack, PolicyFor, Told
-from .deployment import Deployment, deployment
+from .deployment import Deployment, deployment, wait_for_room
 from .exceptions import MalformedMessage, PoisonMessage
 from .ledger import Run, State
 from .limits import Admission, resource
@@ -238,7 +239,9 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
             return
         parts = self.deployment
         parts.work()
+        wait_for_room(self.backend)
         name = self.name
+        parts.lease.hold(task_id)
         run = parts.ledger.begin(task_id, name, parts.owner)
         if run == "ABSENT" and self.accepts_delivered:
             self._accept_delivered(task_id, args, kwargs)
@@ -396,3 +399,10 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
         task, code = observation.task_of(self.name), None if reason is None else reason["code"]
         seconds = max(0.0, time.time() - float(run.row["accepted_at"]))
         observation.ended(run.id, task, state, code, seconds)
+
+
+@task_postrun.connect
+def _let_go(task_id: str, task: Any, **_: Any) -> None:
+    """Whatever became of the run: this process does not have it any more."""
+    if isinstance(task, LedgerTask):
+        task.deployment.lease.let_go(task_id)

@@ -10,7 +10,7 @@ from kombu.utils.json import loads
 
 from ..runtime.exceptions import InferenceError
 from . import observation, publications, streams
-from .deployment import deployment, this_app
+from .deployment import deployment, this_app, wait_for_room
 from .exceptions import Expired, Revoked
 from .ledger import State
 
@@ -33,6 +33,7 @@ def fail(app: Celery, id_: str, signature: str, error: InferenceError) -> bool:
     """End a request that no run will end; Celery stores the failure and calls the errbacks."""
     if not close(app, id_, State.FAILED, error):
         return False
+    wait_for_room(app.backend)
     app.backend.mark_as_failure(id_, error, request=context(signature))
     return True
 
@@ -47,6 +48,7 @@ def expire(app: Celery, id_: str, signature: str) -> bool:
     if expires is None or publications.seconds_until(expires, app.now()):
         return False
     if close(app, id_, State.EXPIRED, Expired()):
+        wait_for_room(app.backend)
         app.backend.mark_as_revoked(id_, reason="expired", request=context(signature))
     return True
 
@@ -83,8 +85,10 @@ def revoke(id_: str, app: Celery | None = None) -> bool:
     signature = deployment(app).ledger.signature(id_)
     if signature is None or not close(app, id_, State.REVOKED, Revoked()):
         return False
-    app.control.revoke(id_)
+    # The result first: that workers are told spares them a look at the row, no more.
+    wait_for_room(app.backend)
     app.backend.mark_as_revoked(id_, reason="revoked", request=context(signature))
+    app.control.revoke(id_)
     return True
 
 

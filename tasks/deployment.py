@@ -5,12 +5,13 @@ import threading
 import uuid
 from collections import Counter
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import redis
 from celery import Celery, current_app
 from redis.backoff import ExponentialBackoff
+from redis.exceptions import OutOfMemoryError
 from redis.retry import Retry
 
 from ..channels import ChannelOptions
@@ -37,6 +38,10 @@ BACKOFF = ExponentialBackoff(cap=1.0, base=0.05)
 #: Tries after the first: of a caller within about two seconds, of a worker within about a minute.
 CALLER_RETRIES = 5
 WORKER_RETRIES = 60
+
+#: What a worker waits out: Redis is away, or full. A full one refuses a script before its first
+#: write, so that it can be tried again.
+WAITED_OUT = (redis.ConnectionError, redis.TimeoutError, OutOfMemoryError)
 
 
 class Deployment:
@@ -82,13 +87,13 @@ class Deployment:
         return Limits(self.ledger.client, self.settings.prefix, self.settings)
 
     def work(self) -> None:
-        """Say that this process runs tasks: it keeps a lease, and waits out a restart of Redis.
+        """Say that this process runs tasks: it keeps a lease, and waits for a Redis away or full.
 
         What a run was answered has been paid for; a caller's process is told of an outage soon.
         """
         if not self._working:
             self._working = True
-            self.ledger.client.set_retry(Retry(BACKOFF, WORKER_RETRIES))
+            self.ledger.client.set_retry(Retry(BACKOFF, WORKER_RETRIES, WAITED_OUT))
         self.lease.keep()
 
     @cached_property
@@ -197,6 +202,16 @@ def configure(app: Celery, settings: Settings) -> None:
 def this_app(app: Celery | None = None) -> Celery:
     """Return `app`, or Celery's current one."""
     return app or current_app._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001 - the proxy's own way
+
+
+def wait_for_room(backend: Any) -> None:
+    """Let a result backend try again while Redis is full, as it does while it is away.
+
+    Otherwise Celery's thread pool would neither end the run nor acknowledge its message.
+    """
+    known = getattr(backend, "connection_errors", None)
+    if known is not None and OutOfMemoryError not in known:
+        backend.connection_errors = (*known, OutOfMemoryError)
 
 
 def deployment(app: Celery) -> Deployment:

@@ -76,7 +76,7 @@ def batch_chunk(self: BatchTask, message: dict[str, Any]) -> dict[str, Any]:
     try:
         return self.settle(lambda: run_chunk(self.deployment, given))
     finally:
-        schedule.advance(self.app)
+        schedule.try_to_advance(self.app)
 
 
 def run_chunk(parts: Deployment, given: Given) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def batch_plan(self: PlanTask, message: dict[str, Any]) -> dict[str, Any]:
         return self.settle(lambda: self.attempt(lambda: plan(self.deployment, job), job))
     finally:
         self.deployment.count_requests()
-        schedule.advance(self.app)
+        schedule.try_to_advance(self.app)
 
 
 def plan(parts: Deployment, job: str) -> dict[str, Any]:

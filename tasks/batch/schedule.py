@@ -7,7 +7,9 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+import redis
 from celery import Celery
+from kombu.exceptions import OperationalError
 
 from .. import publications
 from ..deployment import Deployment, deployment
@@ -50,6 +52,17 @@ def advance(app: Celery) -> int:
     for job in deployment(app).registry.to_finalize(FINALIZE_AGAIN):
         _send(app, "batch_finalize", message(job))
     return len(given)
+
+
+def try_to_advance(app: Celery) -> None:
+    """Advance, without waiting for the clock; if the broker takes nothing now, the clock does it.
+
+    What a plan or a chunk has done is done: its task must not fail for what comes after it.
+    """
+    try:
+        advance(app)
+    except (redis.RedisError, OperationalError, OSError) as error:
+        logger.warning("batch_not_advanced", extra={"error": str(error)})
 
 
 def tick(app: Celery, *, leading: bool) -> None:

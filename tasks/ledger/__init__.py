@@ -8,7 +8,7 @@ over it move together: on a Redis Cluster the ledger lives in one slot.
 import json
 import logging
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from importlib import resources
 from typing import Any, cast
 
@@ -164,6 +164,17 @@ class Ledger:
         """Take back what owners with lapsed leases were running. Returns the ids."""
         taken = self._scripts["reap"](keys=[self.key("owners")], args=[self.base, owners])
         return [_text(id_) for id_ in cast("list[bytes]", taken)]
+
+    def running(self, owner: str, besides: Collection[str]) -> list[tuple[str, int]]:
+        """Return what an owner is running, but for some ids: the ids and the runs' numbers."""
+        found = self.client.smembers(self.key("running", owner))
+        ids = [id_ for id_ in map(_text, cast("set[bytes]", found)) if id_ not in besides]
+        runs = self._fields(ids, "run") if ids else []
+        return [(id_, int(run[0] or 0)) for id_, run in zip(ids, runs, strict=True)]
+
+    def give_back(self, id_: str, owner: str, number: int) -> bool:
+        """Take a request from a run that its owner knows nothing of; it is sent again at once."""
+        return bool(self._call("give_back", id_, owner, number))
 
     def renew(self, owner: str, now: float) -> None:
         """Extend an owner's lease from `now`, Redis' time in seconds."""

@@ -157,6 +157,10 @@ class OwnRedis:
         self._child._process.kill()
         self._child.stop()
 
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._child._process.send_signal(number)
+
     def start(self) -> None:
         """Start it again, with what it had."""
         self._child = redis_server.start(self._folder, port=self.port)

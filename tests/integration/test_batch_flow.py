@@ -25,6 +25,7 @@ from celery_sagemaker.tasks.deployment import Deployment
 from celery_sagemaker.tasks.exceptions import UnknownJob
 from celery_sagemaker.workers import create_app
 from harness import behave, calls_of, eventually
+from kombu.exceptions import OperationalError
 
 
 @pytest.fixture
@@ -488,3 +489,20 @@ def test_rows_of_csv_are_records(parts: Deployment, out: str, tmp_path: Path) ->
     found = [(line.id, line.output.strip()) for line in job.results(ordered=True)]
     assert [id_ for id_, _ in found] == [0, 1, 2]
     assert found[0][1].startswith(b"1,2,a,1,2")
+
+
+def test_a_broker_that_takes_nothing_fails_no_job(
+    app: Celery, parts: Deployment, out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a plan cannot send on, as while Redis is full, the clock sends later."""
+    job = batch.submit("echo", input=records(tmp_path, 15), output=out)
+
+    def full(*_: object, **__: object) -> None:
+        raise OperationalError("command not allowed when used memory > 'maxmemory'")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(schedule, "_send", full)
+        app.tasks["sagemaker.batch_plan"](**schedule.message(job.id))
+    assert job.status().state is JobState.IN_PROGRESS
+    drive(parts, job)
+    assert job.status().state is JobState.COMPLETED

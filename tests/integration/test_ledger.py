@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from celery_sagemaker.tasks.leases import Lease
 from celery_sagemaker.tasks.ledger import Ledger, Run, State
 from model_clock import ClockedRedis
 
@@ -360,3 +361,53 @@ def test_dead_letters_are_newest_first(ledger: Ledger) -> None:
     ledger.bury({"id": "a", "code": "MalformedMessage"})
     ledger.bury({"id": "b", "code": "PoisonMessage"})
     assert [entry["id"] for entry in ledger.dead_letters()] == ["b", "a"]
+
+
+def test_what_nobody_runs_is_given_back(ledger: Ledger) -> None:
+    """A run that its living owner knows nothing of is sent again at once; one it has is not."""
+    lease = Lease(ledger, "one")
+    for id_ in ("lost", "held"):
+        accept(ledger, id_)
+        lease.hold(id_)
+        begun(ledger, id_)
+    lease.let_go("lost")
+    assert lease.give_back() == ["lost"]
+    assert lease.give_back() == []
+    assert ledger.begin("held", "sagemaker.invoke", "two") == "BUSY"
+    assert ledger.resend("lost", queue_empty=False)[0] == "SEND"
+    assert begun(ledger, "lost", owner="two").deaths == 1
+
+
+def test_a_run_that_was_given_back_is_fenced(ledger: Ledger) -> None:
+    """Should its thread come back after all, it can neither write nor finish."""
+    accept(ledger)
+    run = begun(ledger)
+    assert Lease(ledger, "one").give_back() == ["a"]
+    assert not ledger.note(run, outcome="{}")
+    assert not ledger.finish(run, State.SUCCEEDED)
+
+
+def test_only_the_run_that_was_asked_about_is_given_back(ledger: Ledger) -> None:
+    """Not one that its owner has begun since, and not one that has ended."""
+    accept(ledger)
+    first = begun(ledger)
+    assert ledger.park(first, 0.0)
+    begun(ledger)
+    assert not ledger.give_back("a", "one", first.number)
+    assert ledger.close("a", State.REVOKED)
+    assert not ledger.give_back("a", "one", first.number + 1)
+    assert ledger.running("one", besides=()) == []
+
+
+def test_a_request_held_twice_is_let_go_twice(ledger: Ledger) -> None:
+    """A second delivery that found it busy does not take it from the first."""
+    accept(ledger)
+    lease = Lease(ledger, "one")
+    lease.hold("a")
+    begun(ledger)
+    lease.hold("a")
+    assert ledger.begin("a", "sagemaker.invoke", "one") == "BUSY"
+    lease.let_go("a")
+    assert lease.give_back() == []
+    lease.let_go("a")
+    assert lease.give_back() == ["a"]
