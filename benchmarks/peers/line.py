@@ -70,6 +70,19 @@ def until(true: Callable[[], bool], what: str, seconds: float = PATIENCE) -> Non
         time.sleep(LOOK)
 
 
+def asked() -> dict[str, int]:
+    """Return how many requests of each kind S3 has been sent so far."""
+    with urllib.request.urlopen(f"{os.environ['AWS_ENDPOINT_URL_S3']}/asked") as answer:
+        found: dict[str, int] = json.load(answer)
+    return found
+
+
+def resident(pid: int) -> float:
+    """Return the megabytes that a process has resident."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
 def read(count: int) -> list[dict[str, Any]]:
     """Read records from S3, the cheapest way there is."""
     url = f"{os.environ['AWS_ENDPOINT_URL_S3']}/benchmark/in/{count}.jsonl"

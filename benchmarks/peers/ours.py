@@ -1,8 +1,11 @@
 """This package, with a worker as it is advised: batch jobs and `invoke`."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import line
+from celery import group
 from celery.result import ResultSet
 from celery_sagemaker.config import Settings, queues
 from celery_sagemaker.runtime import InvokeEndpointResponse
@@ -37,9 +40,45 @@ def tasks(count: int, endpoint: str) -> None:
     line.write(count, zip([record["custom_id"] for record in records], bodies, strict=True))
 
 
-def turn(how: str, **what: Any) -> None:
-    """Do it in one of the two ways."""
-    {"job": job, "tasks": tasks}[how](**what)
+BODY = {"features": [0.5] * 36, "model": "iris"}
+
+
+def singly(count: int, endpoint: str) -> None:
+    """Send an `invoke` and wait for its result, again and again."""
+    for _ in range(count):
+        invoke.delay(endpoint, BODY).get(timeout=line.PATIENCE)
+
+
+def publish(count: int, endpoint: str) -> dict[str, float]:
+    """Publish, and measure that only; the worker gets them done before the next turn."""
+    began = time.perf_counter()
+    sent = [invoke.delay(endpoint, BODY) for _ in range(count)]
+    seconds = time.perf_counter() - began
+    ResultSet(sent).join_native(timeout=line.PATIENCE)
+    return {"seconds": seconds}
+
+
+def published_group(count: int, endpoint: str) -> dict[str, float]:
+    """The same with a group."""
+    began = time.perf_counter()
+    sent = group(invoke.s(endpoint, BODY) for _ in range(count)).apply_async()
+    seconds = time.perf_counter() - began
+    sent.join_native(timeout=line.PATIENCE)
+    return {"seconds": seconds}
+
+
+WAYS: dict[str, Callable[..., dict[str, float] | None]] = {
+    "job": job,
+    "tasks": tasks,
+    "singly": singly,
+    "publish": publish,
+    "group": published_group,
+}
+
+
+def turn(how: str, **what: Any) -> dict[str, float] | None:
+    """Do it in one of the ways."""
+    return WAYS[how](**what)
 
 
 COMMAND = (
