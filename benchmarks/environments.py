@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+PINS = Path(__file__).with_name("peers")
 
 #: Seconds that an installation may take.
 PATIENCE = 300
@@ -27,14 +28,20 @@ def python(name: str) -> Path:
     Raises:
         NotInstalledError: says why.
     """
-    folder, wanted = ROOT / "build" / "peers" / name, ROOT / "benchmarks/peers" / f"{name}.txt"
+    folder, asked = ROOT / "build" / "peers" / name, PINS / f"{name}.txt"
     installed = folder / "installed.txt"
-    if not installed.exists() or installed.read_text() != wanted.read_text():
+    if not installed.exists() or installed.read_text() != asked.read_text():
         interpreter = str(folder / "bin/python")
         _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
-        _uv("pip", "install", "--quiet", "--python", interpreter, "-r", str(wanted))
-        installed.write_text(wanted.read_text())
+        _uv("pip", "install", "--quiet", "--python", interpreter, "-r", str(asked))
+        installed.write_text(asked.read_text())
     return folder / "bin/python"
+
+
+def wanted() -> dict[str, str]:
+    """Return the versions that are asked for."""
+    lines = [line for file in PINS.glob("*.txt") for line in file.read_text().split()]
+    return dict(line.split("==") for line in lines if "==" in line)
 
 
 def _uv(*arguments: str) -> None:

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from celery_sagemaker.local import redis_server
+from celery_sagemaker.local.guardian import guarded_folder
 from celery_sagemaker.local.processes import HOST, Child, answers, free_port
 from frame import PEERS, Peer
 
@@ -107,8 +107,7 @@ def bench(*, late: bool = False) -> Iterator[Bench]:
     Args:
         late: whether SageMaker Runtime is the endpoints that stream or write to S3 later.
     """
-    with tempfile.TemporaryDirectory() as name, ExitStack() as children:
-        folder = Path(name)
+    with guarded_folder() as folder, ExitStack() as children:
 
         def started(child: Child) -> Child:
             children.callback(child.stop)

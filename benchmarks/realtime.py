@@ -96,8 +96,8 @@ def variants(peers: dict[str, Peer], ms: int, staged: Staged) -> dict[str, Varia
     if BATCH not in peers:
         return made
     ours, job = peers[BATCH], {"how": "job", "endpoint": single}
-    multi = {"how": "job", "endpoint": f"multi-{ms}", "batch_strategy": "MultiRecord"}
-    multi |= {"max_records": str(PER_INVOCATION)}
+    multi: dict[str, object] = {"how": "job", "endpoint": f"multi-{ms}", "batch_strategy": "MultiRecord"}
+    multi |= {"max_records": PER_INVOCATION}
     made[INVOKE] = Variant(ours, {"how": "tasks", "endpoint": single}, prepare=staged)
     made[BATCH] = Variant(ours, job, least=JOB, longer=LONGER, prepare=staged)
     made[MULTI] = Variant(ours, multi, least=PACKED, longer=LONGER, prepare=staged)

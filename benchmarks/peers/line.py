@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +22,9 @@ HERE = Path(__file__).parent
 #: Seconds that a peer waits for something, and between two looks.
 PATIENCE, LOOK = 240.0, 0.002
 
+#: Seconds between two looks at whoever measures.
+GONE = 2.0
+
 #: What a library prints is no answer, from its import on.
 ANSWERS = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
@@ -27,9 +32,17 @@ os.dup2(2, 1)
 
 def serve(turn: Callable[..., dict[str, float] | None]) -> None:
     """Say that this peer is ready; take turns until the input ends."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     _say({})
     for line in sys.stdin:
         _say(turn(**json.loads(line)) or {})
+
+
+def _end_with(parent: int) -> None:
+    """Leave nothing behind when whoever measures was killed."""
+    while os.getppid() == parent:
+        time.sleep(GONE)
+    os.killpg(0, signal.SIGKILL)
 
 
 def _say(answer: dict[str, Any]) -> None:

@@ -1,7 +1,9 @@
-"""This package, with a worker as it is advised: batch jobs and `invoke`."""
+"""This package, with workers as they are advised: batch jobs and `invoke`. `ours.py [WORKERS]`."""
 
+import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import line
@@ -87,6 +89,9 @@ COMMAND = (
 )  # fmt: skip
 
 if __name__ == "__main__":
-    with line.worker(*COMMAND):
-        line.until(lambda: bool(app.control.ping(timeout=1.0)), "the worker's start")
+    workers = int(sys.argv[1]) if len(sys.argv) > 1 else 1
+    with ExitStack() as stack:
+        for number in range(workers):
+            stack.enter_context(line.worker(*COMMAND, "--hostname", f"bench-{number}@%h"))
+        line.until(lambda: len(app.control.ping(timeout=1.0)) >= workers, "the workers' start")
         line.serve(turn)

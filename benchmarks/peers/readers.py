@@ -151,7 +151,7 @@ def turn(count: int, apart: int, readers: int) -> dict[str, float]:
     def begin(id_: str) -> None:
         nonlocal began
         began = time.perf_counter()
-        start(id_, endpoint)
+        start(id_, endpoint, readers)
 
     found = runner.run(Readers(readers, begin).read(count))
     return {"seconds": time.perf_counter() - began, **summed(found)}
@@ -166,7 +166,7 @@ with ExitStack() as stack:
         from celery_sagemaker.tasks.stream import stream
         from ours import COMMAND, app
 
-        def start(id_: str, endpoint: str) -> None:
+        def start(id_: str, endpoint: str, readers: int) -> None:  # noqa: ARG001 - as the others
             """Send the task."""
             stream.apply_async((endpoint, {}), task_id=id_)
 
@@ -179,9 +179,9 @@ with ExitStack() as stack:
         assert relay.stdin is not None
         relay_in = relay.stdin
 
-        def start(id_: str, endpoint: str) -> None:
+        def start(id_: str, endpoint: str, readers: int) -> None:
             """Tell the relay."""
-            relay_in.write(json.dumps({"id": id_, "endpoint": endpoint}) + "\n")
+            relay_in.write(json.dumps({"id": id_, "endpoint": endpoint, "readers": readers}) + "\n")
             relay_in.flush()
 
         line.serve(turn)

@@ -24,14 +24,14 @@ def parts(runtime: Any, endpoint: str) -> Any:
         yield event["PayloadPart"]["Bytes"]
 
 
-def publish(client: redis.Redis, id_: str, found: Any) -> None:
+def publish(client: redis.Redis, id_: str, found: Any, _: int) -> None:
     """PUBLISH each part."""
     for part in found:
         client.publish(id_, part)
     client.publish(id_, END)
 
 
-def xadd(client: redis.Redis, id_: str, found: Any) -> None:
+def xadd(client: redis.Redis, id_: str, found: Any, _: int) -> None:
     """XADD each part."""
     for part in found:
         client.xadd(id_, {"d": part})
@@ -39,8 +39,11 @@ def xadd(client: redis.Redis, id_: str, found: Any) -> None:
     client.expire(id_, 600)
 
 
-def resumable(client: redis.Redis, id_: str, found: Any) -> None:
-    """Publish each part to each reader that has asked; late ones get the parts so far."""
+def resumable(client: redis.Redis, id_: str, found: Any, expected: int) -> None:
+    """Publish each part to each reader that has asked; late ones get the parts so far.
+
+    Here the model is called when all readers that are expected have asked.
+    """
     kept, readers = list[bytes](), list[bytes]()
     with client.pubsub(ignore_subscribe_messages=True) as asking:
         asking.subscribe(f"{id_}:ask")
@@ -52,6 +55,8 @@ def resumable(client: redis.Redis, id_: str, found: Any) -> None:
 
         asking.get_message(timeout=1.0)
         client.set(f"{id_}:there", 1, ex=600)
+        while len(readers) < expected:
+            admit()
         for part in found:
             admit()
             kept.append(part)
@@ -68,4 +73,4 @@ if __name__ == "__main__":
     sagemaker = boto3.client("sagemaker-runtime")
     for job in sys.stdin:
         asked = json.loads(job)
-        relay(server, asked["id"], parts(sagemaker, asked["endpoint"]))
+        relay(server, asked["id"], parts(sagemaker, asked["endpoint"]), asked["readers"])
