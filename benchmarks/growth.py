@@ -58,9 +58,7 @@ def table(title: str, measured: Measured) -> Table:
     return Table(title, columns, {f"{size:,}": row for size, row in measured.items()})
 
 
-def each(
-    sizes: Sequence[int], rounds: int, turn: Callable[[int], Mapping[str, float]]
-) -> Measured:
+def each(sizes: Sequence[int], rounds: int, turn: Callable[[int], Mapping[str, float]]) -> Measured:
     """Measure all sizes, in rounds."""
     found: dict[int, list[Mapping[str, float]]] = {size: [] for size in sizes}
     for _ in range(rounds):

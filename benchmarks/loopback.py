@@ -90,7 +90,7 @@ class Bench:
     def put(self, key: str, body: bytes) -> None:
         """Write an object."""
         url = f"http://{HOST}:{self.s3.port}/{BUCKET}/{key}"
-        request = urllib.request.Request(url, data=body, method="PUT")  # noqa: S310 - loopback
+        request = urllib.request.Request(url, data=body, method="PUT")
         with urllib.request.urlopen(request) as answer:  # noqa: S310
             answer.read()
 
@@ -136,7 +136,9 @@ def _endpoint(folder: Path) -> tuple[Child, str]:
     if nginx is None or not ECHO.exists():
         file = folder / "endpoints.json"
         file.write_text(json.dumps(ENDPOINTS))
-        return _script(folder, "endpoint", str(file)), "an asyncio server (nginx, or its echo module, is missing)"
+        return _script(
+            folder, "endpoint", str(file)
+        ), "an asyncio server (nginx, or its echo module, is missing)"
     port, conf = free_port(), folder / "nginx.conf"
     locations = "".join(
         (WAITING if seconds else AT_ONCE).format(name=name, kind=kind, body=body, seconds=seconds)
@@ -165,4 +167,3 @@ def _environment(redis: int, s3: int, endpoint: int) -> Mapping[str, str]:
         "CELERY_SAGEMAKER_BROKER_URL": f"redis://{HOST}:{redis}/0",
         "CELERY_SAGEMAKER_STAGING": f"s3://{BUCKET}/staging",
     }
-

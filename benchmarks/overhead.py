@@ -1,4 +1,4 @@
-"""What one `invoke` costs over an empty Celery task and a bare boto3 call, and publishing in bulk."""
+"""What `invoke` costs over an empty task and a bare boto3 call, and publishing in bulk."""
 
 from frame import Peer, Result, Spread, Table, Target, Variant, alternate
 from frame import per_record as figures
@@ -18,7 +18,11 @@ SINGLY: dict[str, tuple[str, dict[str, str]]] = {
 #: Messages that a bulk has, as a group of 1,000 does.
 BULK = 1_000
 
-SINGLE, GROUP, PLAIN = "invoke.delay, one by one", "a group's apply_async", "plain tasks, one by one"
+SINGLE, GROUP, PLAIN = (
+    "invoke.delay, one by one",
+    "a group's apply_async",
+    "plain tasks, one by one",
+)
 
 #: What was asked for.
 OVERHEAD, FASTER = 1.2, 2.0
@@ -79,5 +83,3 @@ def _bulk(result: Result, plain: Peer, ours: Peer, rounds: int, seconds: float) 
         column = "published per second"
         got = Spread.ratio(rows[GROUP][column], rows[SINGLE][column])
         result.targets.append(Target("rate of a group / one by one", FASTER, got))
-
-

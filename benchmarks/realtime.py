@@ -96,7 +96,11 @@ def variants(peers: dict[str, Peer], ms: int, staged: Staged) -> dict[str, Varia
     if BATCH not in peers:
         return made
     ours, job = peers[BATCH], {"how": "job", "endpoint": single}
-    multi: dict[str, object] = {"how": "job", "endpoint": f"multi-{ms}", "batch_strategy": "MultiRecord"}
+    multi: dict[str, object] = {
+        "how": "job",
+        "endpoint": f"multi-{ms}",
+        "batch_strategy": "MultiRecord",
+    }
     multi |= {"max_records": PER_INVOCATION}
     made[INVOKE] = Variant(ours, {"how": "tasks", "endpoint": single}, prepare=staged)
     made[BATCH] = Variant(ours, job, least=JOB, longer=LONGER, prepare=staged)
@@ -135,5 +139,3 @@ def run(rounds: int, seconds: float, *, long: bool) -> Result:  # noqa: ARG001 -
             got = Spread.ratio(cheapest[that]["CPU µs"], cheapest[this]["CPU µs"])
             result.targets.append(Target(f"CPU of {that} / {this}, 0 ms", wanted, got))
     return result
-
-

@@ -15,7 +15,7 @@ PLOTS = "benchmarks"
 #: The page's own words, which no run changes.
 FOREWORD = (Path(__file__).with_name("foreword.md")).read_text()
 
-#: The figure of each table that is drawn, by the beginning of its title; and whether it is of growth.
+#: The figure of each table that is drawn, by the beginning of its title; and whether over sizes.
 DRAWN: tuple[tuple[str, str, bool], ...] = (
     ("Records, endpoint of", "CPU µs", False),
     ("Parts every", "added p50, ms", False),
@@ -31,7 +31,7 @@ DRAWN: tuple[tuple[str, str, bool], ...] = (
 
 #: Ours, in the plots.
 OURS, OTHERS = "#c4530a", "#6b7a8f"
-OUR_NAMES = ("batch job", "invoke", "stream", "import celery_sagemaker", "celery-sagemaker", "boot of our")
+OUR_NAMES = ("batch job", "invoke", "stream", "import celery_s", "celery-s", "boot of our")
 
 #: Inches of a plot.
 WIDE, HIGH, BAR = 8.0, 3.6, 0.36

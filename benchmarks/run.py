@@ -56,7 +56,9 @@ def shown(result: Result) -> str:
     lines += [f"  {note}" for note in result.notes]
     for target in result.targets:
         met, bound = "met" if target.met else "NOT MET", "at most" if target.most else "at least"
-        lines.append(f"  {met}: {target.what}: {brief(target.got)}, wanted {bound} {target.wanted:g}")
+        lines.append(
+            f"  {met}: {target.what}: {brief(target.got)}, wanted {bound} {target.wanted:g}"
+        )
     return "\n".join(lines)
 
 

@@ -134,8 +134,15 @@ class S3:
         """Write an output after the seconds in the endpoint's name."""
         await request.read()
         name, given = request.match_info["name"], request.headers
-        id_ = given[f"{PREFIX}Inference-Id"] if f"{PREFIX}Inference-Id" in given else str(next(self._ids))
-        extension, file = given.get(f"{PREFIX}S3OutputPathExtension"), given.get(f"{PREFIX}Filename")
+        id_ = (
+            given[f"{PREFIX}Inference-Id"]
+            if f"{PREFIX}Inference-Id" in given
+            else str(next(self._ids))
+        )
+        extension, file = (
+            given.get(f"{PREFIX}S3OutputPathExtension"),
+            given.get(f"{PREFIX}Filename"),
+        )
         key = "/".join(part for part in ("async", extension, file or f"{id_}.out") if part)
         loop = asyncio.get_running_loop()
         loop.call_later(float(name.rpartition("-")[2]), self._written, f"/benchmark/{key}")
@@ -210,11 +217,7 @@ class S3:
             f"<Size>{len(self._objects[start + key][0])}</Size></Contents>"
             for key in keys
         )
-        token = (
-            f"<NextContinuationToken>{escape(keys[-1])}</NextContinuationToken>"
-            if more
-            else ""
-        )
+        token = f"<NextContinuationToken>{escape(keys[-1])}</NextContinuationToken>" if more else ""
         return xml(
             "ListBucketResult", f"<IsTruncated>{str(more).lower()}</IsTruncated>{token}{entries}"
         )

@@ -10,9 +10,15 @@ PLAIN_WORKER, WORKER = "boot of a plain worker", "boot of our worker"
 
 #: In the order of the table, each with what our figure is compared to.
 BEGINNINGS = {
-    NOTHING: "nothing", CELERY: "celery", BOTO: "boto", TASKS: "tasks", CELERY_COMMAND: "celery_help",
-    COMMAND: "help", PLAIN_WORKER: "plain_worker", WORKER: "worker",
-}  # fmt: skip
+    NOTHING: "nothing",
+    CELERY: "celery",
+    BOTO: "boto",
+    TASKS: "tasks",
+    CELERY_COMMAND: "celery_help",
+    COMMAND: "help",
+    PLAIN_WORKER: "plain_worker",
+    WORKER: "worker",
+}
 
 COLUMNS = ("seconds", "CPU seconds")
 

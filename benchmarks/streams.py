@@ -1,6 +1,17 @@
 """Response streams to readers: what a relay adds to a loop over boto3."""
 
-from frame import Peer, PeerError, Result, Sample, Spread, Table, Target, Variant, alternate, answers
+from frame import (
+    Peer,
+    PeerError,
+    Result,
+    Sample,
+    Spread,
+    Table,
+    Target,
+    Variant,
+    alternate,
+    answers,
+)
 from loopback import bench
 
 DIRECT, OURS = "boto3 loop, no readers", "stream"

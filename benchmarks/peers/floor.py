@@ -28,7 +28,7 @@ end
 """
 
 base = os.environ["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"]
-auth = SigV4Auth(Credentials("benchmark", "benchmark"), "sagemaker", "us-east-1")  # type: ignore[no-untyped-call]
+auth = SigV4Auth(Credentials("benchmark", "benchmark"), "sagemaker", "us-east-1")
 scripts: dict[str, Path] = {}
 folder = tempfile.TemporaryDirectory()
 
@@ -37,7 +37,7 @@ def signed(endpoint: str, n: int) -> str:
     """Return the bytes of a request, as Lua writes a string."""
     url, body = f"{base}/endpoints/{endpoint}/invocations", json.dumps({"features": [n] * 36})
     headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-    request = AWSRequest("POST", url, headers, body)  # type: ignore[no-untyped-call]
+    request = AWSRequest("POST", url, headers, body)
     auth.add_auth(request)
     host = f"POST {urlsplit(url).path} HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\n"
     sent = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())

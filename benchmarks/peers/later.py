@@ -101,16 +101,20 @@ if KIND == "ours":
         """Submit one."""
         return invoke_async.delay(endpoint, input_location="s3://benchmark/input.json")
 
-    with_celery(
-        ours_app, COMMAND, lambda found: json.loads(responses.from_json(found).body)["written"]
-    )
+    def written(found: Any) -> float:
+        """Read the time from an output."""
+        output: Any = responses.from_json(found)
+        at: float = json.loads(output.body)["written"]
+        return at
+
+    with_celery(ours_app, COMMAND, written)
 elif KIND == "sdk":
     import boto3
     from botocore.config import Config
+    from sagemaker.async_inference import WaiterConfig
     from sagemaker.predictor import Predictor
     from sagemaker.predictor_async import AsyncPredictor
     from sagemaker.session import Session
-    from sagemaker.async_inference import WaiterConfig
 
     pool = ThreadPoolExecutor(THREADS)
     options = Config(max_pool_connections=THREADS)

@@ -63,9 +63,9 @@ def publish(count: int, endpoint: str) -> dict[str, float]:
 def published_group(count: int, endpoint: str) -> dict[str, float]:
     """The same with a group."""
     began = time.perf_counter()
-    sent = group(invoke.s(endpoint, BODY) for _ in range(count)).apply_async()
+    sent: Any = group(invoke.s(endpoint, BODY) for _ in range(count)).apply_async()
     seconds = time.perf_counter() - began
-    sent.join_native(timeout=line.PATIENCE)
+    ResultSet(sent.results).join_native(timeout=line.PATIENCE)
     return {"seconds": seconds}
 
 
@@ -93,5 +93,7 @@ if __name__ == "__main__":
     with ExitStack() as stack:
         for number in range(workers):
             stack.enter_context(line.worker(*COMMAND, "--hostname", f"bench-{number}@%h"))
-        line.until(lambda: len(app.control.ping(timeout=1.0)) >= workers, "the workers' start")
+        line.until(
+            lambda: len(app.control.ping(timeout=1.0) or []) >= workers, "the workers' start"
+        )
         line.serve(turn)

@@ -62,8 +62,9 @@ async def from_stream(client: aredis.Redis, name: str, ready: Any) -> AsyncItera
     last: Any = "0"
     await ready()
     while True:
-        found = await client.xread({name: last}, count=PAGE, block=int(WAIT * 1000))
-        for last, fields in found[0][1]:
+        found: Any = await client.xread({name: last}, count=PAGE, block=int(WAIT * 1000))
+        for id_, fields in found[0][1]:
+            last = id_
             if fields[b"d"] == END:
                 return
             yield fields[b"d"]
@@ -71,7 +72,7 @@ async def from_stream(client: aredis.Redis, name: str, ready: Any) -> AsyncItera
 
 async def from_ours(id_: str, ready: Any) -> AsyncIterator[bytes]:
     """Yield the parts of a channel."""
-    from celery_sagemaker.channels import Part, asubscribe
+    from celery_sagemaker.channels import Part, asubscribe  # noqa: PLC0415 - only for ours
 
     await ready()
     async with aclosing(asubscribe(id_)) as events:
@@ -107,7 +108,7 @@ class Readers:
 
         async def ask() -> None:
             await self._ready()
-            while not await self._client.exists(f"{self.id}:there"):
+            while not await self._client.exists(f"{self.id}:there"):  # noqa: ASYNC110 - of another process
                 await asyncio.sleep(0.005)
             await self._client.publish(f"{self.id}:ask", str(number))
 

@@ -1,6 +1,5 @@
 """The SageMaker SDK's Predictor, in so many threads: `sdk.py THREADS`."""
 
-import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
