@@ -11,7 +11,7 @@ SDK = "SageMaker SDK's AsyncPredictor, 64 threads"
 PEERS = {SLEEPING: ("sleeping", 64), RETRYING: ("retrying", 200), SDK: ("sdk", 64)}
 
 #: Ours that are pending at once, and seconds that the model takes; and with --long.
-PENDING, SECONDS = 1_000, 3
+PENDING, SECONDS = 600, 5
 LONG_PENDING, LONG_SECONDS = 10_000, 30
 
 #: What was asked for: looks (LIST and HEAD) and slots for an inference.

@@ -1,6 +1,6 @@
 """Asynchronous inferences: `later.py KIND`, which is `ours`, `sleeping`, `retrying` or `sdk`.
 
-Half way through the model's time it looks at what the pending ones hold.
+Shortly before the first outputs come it looks at what the pending ones hold.
 """
 
 import json
@@ -17,6 +17,9 @@ import redis
 
 KIND = sys.argv[1]
 
+#: When what is held is looked at: a share of the seconds that the model takes.
+LATE = 0.85
+
 #: Threads that wait for the SDK's predictor.
 THREADS = 64
 
@@ -24,7 +27,7 @@ client = redis.Redis.from_url(os.environ["BENCH_REDIS"])
 
 
 class Held:
-    """What is held before a turn, and half way through."""
+    """What is held before a turn, and while all are pending."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -65,7 +68,7 @@ def turn(count: int, endpoint: str) -> dict[str, float]:
     held, began = Held(watched), time.perf_counter()
     sent = [send(endpoint) for _ in range(count)]
     seconds = float(endpoint.rpartition("-")[2])
-    time.sleep(max(0.0, began + seconds / 2 - time.perf_counter()))
+    time.sleep(max(0.0, began + seconds * LATE - time.perf_counter()))
     found = held.since(slots(sent), count)
     late = [ready(one) for one in sent]
     return found | held.requests(count) | summed(late)

@@ -11,7 +11,7 @@ from celery import group
 from celery.result import ResultSet
 from celery_sagemaker.config import Settings, queues
 from celery_sagemaker.runtime import InvokeEndpointResponse
-from celery_sagemaker.tasks import batch
+from celery_sagemaker.tasks import apply_many, batch
 from celery_sagemaker.tasks.invoke import invoke
 from celery_sagemaker.workers import create_app
 
@@ -69,12 +69,22 @@ def published_group(count: int, endpoint: str) -> dict[str, float]:
     return {"seconds": seconds}
 
 
+def many(count: int, endpoint: str) -> dict[str, float]:
+    """The same with `apply_many`."""
+    began = time.perf_counter()
+    sent = apply_many(invoke.s(endpoint, BODY) for _ in range(count))
+    seconds = time.perf_counter() - began
+    sent.join_native(timeout=line.PATIENCE)
+    return {"seconds": seconds}
+
+
 WAYS: dict[str, Callable[..., dict[str, float] | None]] = {
     "job": job,
     "tasks": tasks,
     "singly": singly,
     "publish": publish,
     "group": published_group,
+    "many": many,
 }
 
 
