@@ -25,7 +25,7 @@ import psutil
 PEERS = Path(__file__).with_name("peers")
 
 #: Seconds that a peer may take to start, to do one turn, and to stop.
-START, TURN, STOP = 120.0, 300.0, 15.0
+START, TURN, STOP = 240.0, 300.0, 30.0
 
 #: A turn's work is at least this, whatever the first look says, and at most that.
 LEAST, MOST = 20, 200_000

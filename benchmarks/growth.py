@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 
 import redis
-from frame import Peer, Result, Spread, Table, Target, Variant
+from frame import Peer, PeerError, Result, Spread, Table, Target, Variant
 from loopback import PER_INVOCATION, Bench, bench
 from realtime import Staged
 
@@ -94,8 +94,8 @@ def records(on: Bench, rounds: int, sizes: Sequence[int]) -> Measured:
     return measured
 
 
-def workers(on: Bench, rounds: int, share: int) -> Measured:
-    """Grow the fleet, and the job with it."""
+def workers(on: Bench, rounds: int, share: int, notes: list[str]) -> Measured:
+    """Grow the fleet, and the job with it. Idle workers would take part: one fleet at a time."""
     staged = Staged(on)
 
     def turn(number: int) -> dict[str, float]:
@@ -107,9 +107,12 @@ def workers(on: Bench, rounds: int, share: int) -> Measured:
     fleets: dict[int, Peer] = {}
     for number in WORKERS:
         fleets[number] = on.peer(f"{number} workers", "ours.py", str(number))
-        fleets[number].started()
-        turn(number)
-        found[number] = [turn(number) for _ in range(rounds)]
+        try:
+            fleets[number].started()
+            turn(number)
+            found[number] = [turn(number) for _ in range(rounds)]
+        except PeerError as error:
+            notes.append(f"{number} workers are left out: {error}")
         fleets[number].stop()
     return {
         number: {name: Spread.of([one[name] for one in many]) for name in many[0]}
@@ -156,7 +159,7 @@ def run(rounds: int, seconds: float, *, long: bool) -> Result:  # noqa: ARG001 -
             got = fitted(of, "seconds")
             what = f"exponent of a batch job's seconds, {title}"
             result.targets.append(Target(what, LINEAR, got, most=True))
-        fleet = workers(on, rounds, LONG_SHARE if long else SHARE)
+        fleet = workers(on, rounds, LONG_SHARE if long else SHARE, result.notes)
         result.tables.append(table("Workers of a batch job, endpoint of 200 ms", fleet))
     with bench(late=True) as on:
         waiting = pending(on, rounds, LONG_PENDING if long else PENDING, 2)

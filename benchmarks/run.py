@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 import environments
-from frame import Result, Spread
+from frame import PeerError, Result, Spread
 
 #: Cheap ones first.
 GROUPS = ("startup", "overhead", "realtime", "streams", "asynchronous", "growth")
@@ -72,15 +72,14 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004
 
 
-def written(group: str, result: Result, started: float, settings: dict[str, Any]) -> None:
+def written(folder: Path, group: str, result: Result, settings: dict[str, Any]) -> None:
     """Keep a group's figures."""
-    RESULTS.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
     found = asdict(result)
     for target, of in zip(found["targets"], result.targets, strict=True):
         target["met"] = of.met
-    took = round(time.monotonic() - started)
-    whole = {"group": group, "machine": machine(), **settings, "took": took, **found}
-    (RESULTS / f"{group}.json").write_text(json.dumps(rounded(whole), indent=1) + "\n")
+    whole = {"group": group, "machine": machine(), **settings, **found}
+    (folder / f"{group}.json").write_text(json.dumps(rounded(whole), indent=1) + "\n")
 
 
 def rounded(value: Any) -> Any:
@@ -103,16 +102,26 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help=f"by default {ROUNDS}")
     parser.add_argument("--quick", action="store_true", help="rougher, in a few minutes")
     parser.add_argument("--long", action="store_true", help="larger: up to 1,000,000 records")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where figures are kept")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, _stop)
     rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else ROUNDS)
     seconds = QUICK_SECONDS if arguments.quick else LONG_SECONDS if arguments.long else SECONDS
     settings = {"rounds": rounds, "long": arguments.long}
+    failed = list[str]()
     for group in arguments.only:
         started = time.monotonic()
-        result: Result = importlib.import_module(group).run(rounds, seconds, long=arguments.long)
-        written(group, result, started, settings)
+        try:
+            result: Result = importlib.import_module(group).run(
+                rounds, seconds, long=arguments.long
+            )
+        except PeerError as error:
+            failed.append(f"{group}: {error}")
+            continue
+        took = round(time.monotonic() - started)
+        written(arguments.results, group, result, {**settings, "took": took})
         print(shown(result), flush=True)
+    sys.exit("\n".join(failed) or None)
 
 
 if __name__ == "__main__":
