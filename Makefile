@@ -51,9 +51,9 @@ docs: $(filter .uv/bin/uv,$(UV)) ## Build the documentation into build/docs; war
 demo: install ## Classify real images through workers, against an endpoint on this machine
 	$(RUN) celery-sagemaker demo
 
-bench: install ## Measure calls and batch jobs; ARGS="--quick" takes a minute and a half
-	$(RUN) python benchmarks/transport.py
-	$(RUN) python benchmarks/batch.py $(ARGS)
+bench: install ## Measure against what else there is; ARGS="--quick", "--long", "--only streams"
+	UV=$(UV) $(RUN) --group bench python benchmarks/run.py $(ARGS)
+	$(RUN) --group bench python benchmarks/report.py
 
 chaos: export PYTHONPATH := tests:tests/acceptance
 chaos: install ## Kill, cut and fill what there is under a load; SEED=7 MINUTES=4 OLD=COMMIT

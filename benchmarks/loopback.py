@@ -1,21 +1,26 @@
-"""Where the benchmark of batch jobs runs: Redis, a worker, an endpoint and an S3, all local."""
+"""Where the benchmarks run: Redis, endpoints and an S3 on this machine, and the peers."""
 
 import json
 import os
+import re
 import shutil
 import sys
-import tempfile
+import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from celery_sagemaker.config import queues
 from celery_sagemaker.local import redis_server
+from celery_sagemaker.local.guardian import guarded_folder
 from celery_sagemaker.local.processes import HOST, Child, answers, free_port
+from frame import PEERS, Peer
 
-#: The endpoints: one record an invocation, and MULTI of them.
-SINGLE, MULTI = "single", "multi"
+#: Seconds that the model takes, in milliseconds.
+LATENCIES = (0, 20, 200)
+
+#: Records of an invocation with MultiRecord.
 PER_INVOCATION = 100
 
 BUCKET = "benchmark"
@@ -23,16 +28,23 @@ BUCKET = "benchmark"
 #: A prediction.
 ANSWER = '{"label":"setosa","score":0.9731}'
 
-#: What each endpoint says: content type and body.
+#: What each endpoint says: content type, body, and seconds until it says it.
 ENDPOINTS = {
-    SINGLE: ("application/json", ANSWER),
-    MULTI: ("application/jsonlines", "\n".join([ANSWER] * PER_INVOCATION)),
+    f"{name}-{ms}": (kind, body, ms / 1000)
+    for name, kind, body in (
+        ("single", "application/json", ANSWER),
+        ("multi", "application/jsonlines", "\n".join([ANSWER] * PER_INVOCATION)),
+    )
+    for ms in LATENCIES
 }
+
+#: Where Debian's libnginx-mod-http-echo is: it can wait.
+ECHO = Path("/usr/share/nginx/modules/ngx_http_echo_module.so")
 
 #: One process, and nothing written: what a static answer costs at least.
 NGINX = """
-daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;
-events {{ worker_connections 1024; }}
+load_module {echo}; daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;
+events {{ worker_connections 4096; }}
 http {{
   access_log off; keepalive_requests 1000000000; keepalive_timeout 3600s;
   client_max_body_size 0; client_body_buffer_size 1m; client_body_temp_path {folder};
@@ -45,40 +57,57 @@ http {{
   }}
 }}
 """
-LOCATION = "location = /endpoints/{}/invocations {{ default_type {}; return 200 '{}'; }}\n"
-
-#: Clock ticks in a second, of /proc.
-TICKS = os.sysconf("SC_CLK_TCK")
+#: A bare `return` would be done before any waiting.
+WAITING = """
+location = /endpoints/{name}/invocations {{ echo_sleep {seconds}; echo_exec @{name}; }}
+location @{name} {{ default_type {kind}; return 200 '{body}'; }}
+"""
+AT_ONCE = """
+location = /endpoints/{name}/invocations {{ default_type {kind}; return 200 '{body}'; }}
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """The processes; their addresses are in the environment."""
+    """The services, and where peers are started."""
 
+    folder: Path
     redis: Child
-    worker: Child
+    s3: Child
     endpoint: Child
     endpoint_is: str
+    environment: Mapping[str, str]
+    peers: ExitStack
 
+    def peer(self, name: str, script: str, *arguments: str, python: Path | None = None) -> Peer:
+        """Begin to start a peer; `started` waits for it. It ends with the bench."""
+        command = [str(python or sys.executable), str(PEERS / script), *arguments]
+        log = self.folder / f"{re.sub(r'[^a-z0-9]+', '-', name.lower())}.log"
+        peer = Peer(name, command, log, {**os.environ, **self.environment})
+        self.peers.callback(peer.stop)
+        return peer
 
-def cpu(pid: int) -> float:
-    """Seconds of CPU that a process has used; ten milliseconds is the grain."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    def put(self, key: str, body: bytes) -> None:
+        """Write an object."""
+        url = f"http://{HOST}:{self.s3.port}/{BUCKET}/{key}"
+        request = urllib.request.Request(url, data=body, method="PUT")
+        with urllib.request.urlopen(request) as answer:  # noqa: S310
+            answer.read()
 
-
-def peak_rss(pid: int) -> float:
-    """Megabytes that a process had resident at most."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))
-    return int(peak) * 1024 / 1e6
+    def asked_of_s3(self) -> Counter[str]:
+        """Return the requests that S3 was sent so far, by kind."""
+        with urllib.request.urlopen(f"http://{HOST}:{self.s3.port}/asked") as answer:
+            return Counter(json.load(answer))
 
 
 @contextmanager
-def bench() -> Iterator[Bench]:
-    """Start everything; stop it at the end."""
-    with tempfile.TemporaryDirectory() as name, ExitStack() as children:
-        folder = Path(name)
+def bench(*, late: bool = False) -> Iterator[Bench]:
+    """Start everything; stop it at the end.
+
+    Args:
+        late: whether SageMaker Runtime is the endpoints that stream or write to S3 later.
+    """
+    with guarded_folder() as folder, ExitStack() as children:
 
         def started(child: Child) -> Child:
             children.callback(child.stop)
@@ -90,8 +119,10 @@ def bench() -> Iterator[Bench]:
         s3 = started(_script(folder, "s3"))
         endpoint, kind = _endpoint(folder)
         started(endpoint)
-        os.environ |= _environment(redis.port, s3.port, endpoint.port)
-        yield Bench(redis, started(_worker(folder)), endpoint, kind)
+        runtime = s3 if late else endpoint
+        environment = _environment(redis.port, s3.port, runtime.port)
+        peers = children.enter_context(ExitStack())
+        yield Bench(folder, redis, s3, endpoint, kind, environment, peers)
 
 
 def _script(folder: Path, kind: str, *arguments: str) -> Child:
@@ -102,13 +133,20 @@ def _script(folder: Path, kind: str, *arguments: str) -> Child:
 
 def _endpoint(folder: Path) -> tuple[Child, str]:
     nginx = shutil.which("nginx")
-    if nginx is None:
+    if nginx is None or not ECHO.exists():
         file = folder / "endpoints.json"
         file.write_text(json.dumps(ENDPOINTS))
-        return _script(folder, "endpoint", str(file)), "an asyncio server (nginx is not on PATH)"
+        return _script(
+            folder, "endpoint", str(file)
+        ), "an asyncio server (nginx, or its echo module, is missing)"
     port, conf = free_port(), folder / "nginx.conf"
-    locations = "".join(LOCATION.format(name, *given) for name, given in ENDPOINTS.items())
-    conf.write_text(NGINX.format(folder=folder, host=HOST, port=port, locations=locations))
+    locations = "".join(
+        (WAITING if seconds else AT_ONCE).format(name=name, kind=kind, body=body, seconds=seconds)
+        for name, (kind, body, seconds) in ENDPOINTS.items()
+    )
+    conf.write_text(
+        NGINX.format(echo=ECHO, folder=folder, host=HOST, port=port, locations=locations)
+    )
     command = [nginx, "-e", "stderr", "-p", str(folder), "-c", str(conf)]
     child = Child(
         "nginx", command, port=port, folder=folder, ready=lambda _: answers(port, "/health")
@@ -125,17 +163,7 @@ def _environment(redis: int, s3: int, endpoint: int) -> Mapping[str, str]:
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": f"http://{HOST}:{endpoint}",
         "AWS_ENDPOINT_URL_S3": f"http://{HOST}:{s3}",
+        "BENCH_REDIS": f"redis://{HOST}:{redis}",
         "CELERY_SAGEMAKER_BROKER_URL": f"redis://{HOST}:{redis}/0",
         "CELERY_SAGEMAKER_STAGING": f"s3://{BUCKET}/staging",
     }
-
-
-def _worker(folder: Path) -> Child:
-    """One process, as it is advised: the threads pool, our queues, the default settings."""
-    command = [
-        sys.executable, "-m", "celery", "-A", "celery_sagemaker.workers.app", "worker",
-        "--queues", ",".join(queues.ALL), "--without-mingle", "--without-gossip",
-        "--loglevel", "WARNING",
-    ]  # fmt: skip
-    log = folder / "worker.log"
-    return Child("worker", command, port=0, folder=folder, ready=lambda _: log.exists())

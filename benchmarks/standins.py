@@ -4,31 +4,42 @@
     python benchmarks/standins.py s3 PORT
 
 The endpoint answers every call to `/endpoints/NAME/invocations` with what the JSON object in FILE
-has under NAME: a content type and a body. It stands in for nginx where that is missing. The S3
-keeps objects in memory, checks no signature, and knows the requests that `S3Store` and boto3's
-transfers make; an emulator such as moto would spend more on them than a batch job does.
+has under NAME: a content type, a body, and seconds to wait. It stands in for nginx where that, or
+its echo module, is missing. The S3 keeps objects in memory, checks no signature, and knows the
+requests that `S3Store` and boto3's transfers make; an emulator such as moto would spend more on
+them than a batch job does. The same process has the endpoints whose answers come later: `NAME-S`
+writes an asynchronous inference's output after S seconds, `NAME-PARTS-MS` streams so many parts, MS
+milliseconds apart. Outputs and parts begin with the time at which they were written.
 """
 
 import asyncio
+import bisect
 import hashlib
 import itertools
 import json
 import sys
+import time
+from collections import Counter
 from collections.abc import Mapping
+from email.utils import formatdate
 from pathlib import Path
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 from aiohttp import web
+from celery_sagemaker.local import eventstream
 
 HOST = "127.0.0.1"
 
 #: Bytes of the largest request.
 MOST = 1_073_741_824
 
-#: When every object was written.
-WRITTEN = "2026-01-01T00:00:00.000Z"
+#: When every answer was made.
 MODIFIED = "Thu, 01 Jan 2026 00:00:00 GMT"
+
+#: Header of SageMaker Runtime's members, and bytes of a part of a stream.
+PREFIX = "X-Amzn-SageMaker-"
+PART = 120
 
 #: Objects on a page of a listing.
 PAGE = 1_000
@@ -40,10 +51,10 @@ class Endpoint(asyncio.Protocol):
     """Answers by the request's path alone; the clients do not pipeline.
 
     Args:
-        answers: whole HTTP answers, by path.
+        answers: whole HTTP answers and seconds to wait, by path.
     """
 
-    def __init__(self, answers: dict[bytes, bytes]) -> None:
+    def __init__(self, answers: dict[bytes, tuple[bytes, float]]) -> None:
         self._answers = answers
         self._received = b""
 
@@ -62,7 +73,11 @@ class Endpoint(asyncio.Protocol):
         if named and len(body) < int(length.split(b"\r\n", 1)[0]):
             return
         self._received = b""
-        self._transport.write(self._answers[head.split(b" ", 2)[1]])
+        answer, seconds = self._answers[head.split(b" ", 2)[1]]
+        if seconds:
+            asyncio.get_running_loop().call_later(seconds, self._transport.write, answer)
+        else:
+            self._transport.write(answer)
 
 
 def http(content_type: str, body: str) -> bytes:
@@ -73,12 +88,13 @@ def http(content_type: str, body: str) -> bytes:
     ).encode()
 
 
-async def serve_endpoint(port: int, endpoints: dict[str, tuple[str, str]]) -> None:
+async def serve_endpoint(port: int, endpoints: dict[str, tuple[str, str, float]]) -> None:
     """Serve until killed."""
     answers = {
-        f"/endpoints/{name}/invocations".encode(): http(*given) for name, given in endpoints.items()
+        f"/endpoints/{name}/invocations".encode(): (http(kind, body), seconds)
+        for name, (kind, body, seconds) in endpoints.items()
     }
-    answers[b"/health"] = http("text/plain", "")
+    answers[b"/health"] = http("text/plain", ""), 0.0
     server = await asyncio.get_running_loop().create_server(lambda: Endpoint(answers), HOST, port)
     await server.serve_forever()
 
@@ -87,7 +103,9 @@ class S3:
     """Objects by path, which is `/bucket/key`."""
 
     def __init__(self) -> None:
-        self._objects: dict[str, tuple[bytes, str]] = {}
+        self._objects: dict[str, tuple[bytes, str, float]] = {}
+        self._paths: list[str] = []
+        self._asked: Counter[str] = Counter()
         self._uploads: dict[str, dict[int, bytes]] = {}
         self._ids = itertools.count()
 
@@ -96,6 +114,7 @@ class S3:
         body = await request.read()
         if "aws-chunked" in request.headers.get("Content-Encoding", ""):
             return web.Response(status=501)
+        self._asked["LIST" if "list-type" in request.query else request.method] += 1
         match request.method:
             case "GET" if "list-type" in request.query:
                 return self._list(request.path, request.query)
@@ -107,12 +126,48 @@ class S3:
                 return self._post(request.path, request.query, body)
         return web.Response(status=501)
 
+    async def asked(self, _: web.Request) -> web.Response:
+        """Say how many requests of each kind there were."""
+        return web.json_response(self._asked)
+
+    async def invoke_async(self, request: web.Request) -> web.Response:
+        """Write an output after the seconds in the endpoint's name."""
+        await request.read()
+        name, given = request.match_info["name"], request.headers
+        id_ = (
+            given[f"{PREFIX}Inference-Id"]
+            if f"{PREFIX}Inference-Id" in given
+            else str(next(self._ids))
+        )
+        extension, file = (
+            given.get(f"{PREFIX}S3OutputPathExtension"),
+            given.get(f"{PREFIX}Filename"),
+        )
+        key = "/".join(part for part in ("async", extension, file or f"{id_}.out") if part)
+        loop = asyncio.get_running_loop()
+        loop.call_later(float(name.rpartition("-")[2]), self._written, f"/benchmark/{key}")
+        headers = {f"{PREFIX}OutputLocation": f"s3://benchmark/{key}"}
+        return web.json_response({"InferenceId": id_}, status=202, headers=headers)
+
+    def _written(self, path: str) -> None:
+        body = json.dumps({"written": time.time()}).encode()
+        self._keep(path, body, etag(body))
+
+    def _keep(self, path: str, body: bytes, tag: str) -> None:
+        if path not in self._objects:
+            bisect.insort(self._paths, path)
+        self._objects[path] = body, tag, time.time()
+
+    def _forget(self, path: str) -> None:
+        if self._objects.pop(path, None) is not None:
+            self._paths.pop(bisect.bisect_left(self._paths, path))
+
     def _put(self, path: str, query: Mapping[str, str], body: bytes) -> web.Response:
         tag = etag(body)
         if "uploadId" in query:
             self._uploads[query["uploadId"]][int(query["partNumber"])] = body
         else:
-            self._objects[path] = body, tag
+            self._keep(path, body, tag)
         return web.Response(headers={"ETag": tag})
 
     def _post(self, path: str, query: Mapping[str, str], body: bytes) -> web.Response:
@@ -120,7 +175,7 @@ class S3:
         if "delete" in query:
             for element in ET.fromstring(body).iter():  # noqa: S314 - from ourselves
                 if element.tag.endswith("Key"):
-                    self._objects.pop(f"{path.rstrip('/')}/{element.text}", None)
+                    self._forget(f"{path.rstrip('/')}/{element.text}")
             return xml("DeleteResult", "")
         if "uploads" in query:
             self._uploads[id_ := str(next(self._ids))] = {}
@@ -128,17 +183,18 @@ class S3:
         parts = self._uploads.pop(query["uploadId"])
         body = b"".join(part for _, part in sorted(parts.items()))
         tag = etag(body)
-        self._objects[path] = body, tag
+        self._keep(path, body, tag)
         return xml("CompleteMultipartUploadResult", f"<ETag>{escape(tag)}</ETag>")
 
     def _get(self, path: str, asked: Mapping[str, str]) -> web.Response:
         if path not in self._objects:
             return xml("Error", "<Code>NoSuchKey</Code>", 404)
-        found, tag = self._objects[path]
+        found, tag, written = self._objects[path]
         status, size = 200, len(found)
         if asked.get("If-Match", tag) != tag:
             return xml("Error", "<Code>PreconditionFailed</Code>", 412)
-        headers = {"ETag": tag, "Last-Modified": MODIFIED, "Accept-Ranges": "bytes"}
+        modified = formatdate(written, usegmt=True)
+        headers = {"ETag": tag, "Last-Modified": modified, "Accept-Ranges": "bytes"}
         if "Range" in asked:
             first, _, last = asked["Range"].removeprefix("bytes=").partition("-")
             found = found[int(first) : int(last) + 1 if last else None]
@@ -149,22 +205,44 @@ class S3:
     def _list(self, bucket: str, query: Mapping[str, str]) -> web.Response:
         prefix, after = query["prefix"], query.get("continuation-token", "")
         start = f"{bucket.rstrip('/')}/"
-        keys = sorted(path.removeprefix(start) for path in self._objects if path.startswith(start))
-        keys = [key for key in keys if key.startswith(prefix) and key > after]
+        first = bisect.bisect_left(self._paths, start + prefix)
+        if after:
+            first = bisect.bisect_right(self._paths, start + after)
+        page = self._paths[first : first + PAGE + 1]
+        page = [path for path in page if path.startswith(start + prefix)]
+        more, keys = len(page) > PAGE, [path.removeprefix(start) for path in page[:PAGE]]
         entries = "".join(
-            f"<Contents><Key>{escape(key)}</Key><LastModified>{WRITTEN}</LastModified>"
+            f"<Contents><Key>{escape(key)}</Key>"
+            f"<LastModified>{_moment(self._objects[start + key][2])}</LastModified>"
             f"<Size>{len(self._objects[start + key][0])}</Size></Contents>"
-            for key in keys[:PAGE]
+            for key in keys
         )
-        more = len(keys) > PAGE
-        token = (
-            f"<NextContinuationToken>{escape(keys[PAGE - 1])}</NextContinuationToken>"
-            if more
-            else ""
-        )
+        token = f"<NextContinuationToken>{escape(keys[-1])}</NextContinuationToken>" if more else ""
         return xml(
             "ListBucketResult", f"<IsTruncated>{str(more).lower()}</IsTruncated>{token}{entries}"
         )
+
+
+def _moment(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(seconds))
+
+
+async def stream(request: web.Request) -> web.StreamResponse:
+    """Send so many parts, so far apart, as the endpoint's name says."""
+    await request.read()
+    _, parts, apart = request.match_info["name"].split("-")
+    headers = {"Content-Type": eventstream.CONTENT_TYPE, f"{PREFIX}Content-Type": "text/plain"}
+    response = web.StreamResponse(headers=headers)
+    await response.prepare(request)
+    due = time.monotonic()
+    for _ in range(int(parts)):
+        text = f"{time.time():.6f}".ljust(PART - 1, ".") + "\n"
+        await response.write(eventstream.payload_part(text.encode()))
+        due += int(apart) / 1000
+        if int(apart):
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+    await response.write_eof()
+    return response
 
 
 def etag(body: bytes) -> str:
@@ -187,7 +265,11 @@ def serve_s3(port: int) -> None:
     """Serve until killed."""
     app = web.Application(client_max_size=MOST)
     app.router.add_get("/health", health)
-    app.router.add_route("*", "/{path:.*}", S3().handle)
+    s3, endpoint = S3(), "/endpoints/{name}/"
+    app.router.add_get("/asked", s3.asked)
+    app.router.add_post(endpoint + "async-invocations", s3.invoke_async)
+    app.router.add_post(endpoint + "invocations-response-stream", stream)
+    app.router.add_route("*", "/{path:.*}", s3.handle)
     web.run_app(app, host=HOST, port=port, print=None, access_log=None)
 
 

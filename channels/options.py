@@ -26,9 +26,10 @@ class ChannelOptions:
     """How long a stream's state is known, and a second run of it refused."""
     heartbeat: float = 5.0
     """Between two signs of life of a producer; its lease is three of them."""
-    max_entries: int = 20_000
-    """A fuse, not a window: about where Redis trims a log that a producer floods."""
-    coalesce_seconds: float = 0.025
+    max_entries: int = 50_000
+    """A fuse, not a window: about where Redis trims a log that a producer floods. A response of
+    eight minutes, as long as SageMaker lets one take, has 48,000 entries at most."""
+    coalesce_seconds: float = 0.01
     """How long a record may wait for others to share its entry; 0 sends each at once."""
     coalesce_bytes: int = 4096
     """Held records of this size are sent before their time."""

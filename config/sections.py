@@ -197,7 +197,7 @@ class StreamSettings(Section):
     """Seconds between two parts; unlimited by default."""
     total_timeout: Seconds | None = None
     """Seconds a stream may take; unlimited by default."""
-    coalesce_seconds: Annotated[float, Field(ge=0)] = 0.025
+    coalesce_seconds: Annotated[float, Field(ge=0)] = 0.01
     """Seconds a record may wait for others to share a message; 0 sends each at once."""
     coalesce_bytes: Annotated[int, Field(ge=0)] = 4_096
     """Bytes of held records that are sent before their time."""

@@ -7,6 +7,7 @@ from celery import Celery
 
 from .. import channels
 from . import batch, schedules, streams
+from .bulk import apply_many
 from .collect import collect
 from .delivery import revoke
 from .deployment import configure, deployment, this_app
@@ -15,6 +16,7 @@ from .exceptions import (
     LedgerError,
     LostMessage,
     MalformedMessage,
+    PartlyAccepted,
     PoisonMessage,
     Revoked,
     StreamInterrupted,
@@ -30,11 +32,13 @@ __all__ = [
     "LedgerError",
     "LostMessage",
     "MalformedMessage",
+    "PartlyAccepted",
     "PoisonMessage",
     "Revoked",
     "State",
     "Status",
     "StreamInterrupted",
+    "apply_many",
     "batch",
     "collect",
     "configure",

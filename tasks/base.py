@@ -28,6 +28,7 @@ from .deployment import Deployment, deployment, wait_for_room
 from .exceptions import MalformedMessage, PoisonMessage
 from .ledger import Run, State
 from .limits import Admission, resource
+from .publications import Publication
 
 if TYPE_CHECKING:
     from .messages import Message
@@ -163,29 +164,48 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
             InvalidRequest: it cannot be right; nothing was written or sent.
             redis.RedisError, kombu.exceptions.OperationalError: it was not accepted.
         """
+        given = {"link": link, "link_error": link_error, "shadow": shadow, **options}
+        request = self.prepare(args, kwargs, task_id, **given)
+        if self.app.conf.task_always_eager:
+            return self.publish(request, producer)
+        self.deployment.ledger.accept(request.id, **request.row)
+        self.accepted(request)
+        try:
+            return self.publish(request, producer)
+        except BaseException:
+            self.deployment.ledger.withdraw(request.id)
+            raise
+
+    def prepare(
+        self, args: Any = None, kwargs: Any = None, task_id: str | None = None, **options: Any
+    ) -> Publication:
+        """Return what `apply_async` would write and send.
+
+        Raises:
+            InvalidRequest: it cannot be right.
+        """
         id_ = task_id or uuid.uuid4().hex
         args, kwargs = self._composed(args or (), kwargs or {}, id_, options)
-        app = self.app
+        app, endpoint = self.app, messages.endpoint_of(kwargs)
         options = publications.as_moments(options, app.now())
-        options = {**publications.reprs(messages.endpoint_of(kwargs)), **options}
-        publish = super().apply_async
-        call: dict[str, Any] = {
-            "args": args, "kwargs": kwargs, "task_id": id_, "producer": producer,
-            "link": link, "link_error": link_error, "shadow": shadow, **options,
-        }  # fmt: skip
+        options = {**publications.reprs(endpoint), **options}
+        call = {"args": args, "kwargs": kwargs, "task_id": id_, **options}
         if app.conf.task_always_eager:
-            return publish(**call)
+            return Publication(id_, call, {}, 0.0)
         delay = publications.seconds_until(options.pop("eta", None), app.now())
-        kept = {**options, "link": link, "link_error": link_error}
-        self._accept(app, id_, args, kwargs, kept, delay)
-        if delay:
-            return self._waiting(id_, options)
-        call.pop("eta", None)
-        try:
-            return publish(**call)
-        except BaseException:
-            self.deployment.ledger.withdraw(id_)
-            raise
+        if not delay:
+            call.pop("eta", None)
+        return Publication(id_, call, self._row(id_, args, kwargs, options, delay), delay)
+
+    def publish(self, request: Publication, producer: Any = None) -> "AsyncResult[Any]":
+        """Send a request's message; one that waits has none yet."""
+        if request.delay:
+            return self._waiting(request.id, request.call)
+        return super().apply_async(producer=producer, **request.call)
+
+    def accepted(self, request: Publication) -> None:
+        """Tell that a request is in the ledger."""
+        observation.accepted(request.id, self.name, request.row["endpoint"])
 
     def _composed(
         self, args: Any, kwargs: Mapping[str, Any], id_: str, options: Mapping[str, Any]
@@ -209,29 +229,21 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
             parent.add_trail(result)
         return result
 
-    def _accept(
-        self,
-        app: celery.Celery,
-        id_: str,
-        args: Any,
-        kwargs: Any,
-        options: Mapping[str, Any],
-        delay: float,
-    ) -> None:
-        kept = dict(options)
+    def _row(
+        self, id_: str, args: Any, kwargs: Any, options: Mapping[str, Any], delay: float
+    ) -> dict[str, Any]:
+        app, kept = self.app, {k: v for k, v in options.items() if k != "shadow"}
         parent = app.current_worker_task
         if parent is not None and kept.get("root_id") is None:
             kept["root_id"] = parent.request.root_id or parent.request.id
             kept["parent_id"] = parent.request.id
-        self.deployment.ledger.accept(
-            id_,
-            task=self.name,
-            signature=publications.signature(self.name, args, kwargs, id_, kept),
-            lane=publications.lane_of(app, self.name, options),
-            endpoint=messages.endpoint_of(kwargs),
-            delay=delay,
-        )
-        observation.accepted(id_, self.name, messages.endpoint_of(kwargs))
+        return {
+            "task": self.name,
+            "signature": publications.signature(self.name, args, kwargs, id_, kept),
+            "lane": publications.lane_of(app, self.name, options),
+            "endpoint": messages.endpoint_of(kwargs),
+            "delay": delay,
+        }
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
         """Take the request's row for this run, or drop a message that has nothing to do."""

@@ -7,6 +7,7 @@
        ├─ MalformedMessage
        ├─ PoisonMessage
        ├─ LostMessage
+       ├─ PartlyAccepted
        ├─ Revoked
        ├─ Expired
        ├─ StreamInterrupted
@@ -46,6 +47,16 @@ class LostMessage(LedgerError):
     """The request's message was sent again and again, and no worker ever began it."""
 
     code: ClassVar[str] = "LostMessage"
+
+
+class PartlyAccepted(LedgerError):
+    """Of many requests, the first are accepted; the rest are not, and can be sent again.
+
+    Members: `accepted` and `unknown`, lists of ids. Of the unknown ones it cannot be said while
+    Redis is away: those that are in the ledger when it is back are run.
+    """
+
+    code: ClassVar[str] = "PartlyAccepted"
 
 
 class Revoked(LedgerError):

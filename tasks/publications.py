@@ -1,6 +1,7 @@
 """What the ledger keeps of a publication, so that it can be sent again and mean the same."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,19 @@ from kombu.utils.json import dumps
 
 #: Options of a publication that mean something only to the process that publishes.
 LOCAL_OPTIONS = ("producer", "connection", "publisher", "router", "result_cls", "add_to_parent")
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A request that can be accepted and sent."""
+
+    id: str
+    call: Mapping[str, Any]
+    """Arguments of Celery's own `apply_async`."""
+    row: Mapping[str, Any]
+    """Arguments of the ledger's `accept`, beside the id."""
+    delay: float
+    """Seconds for which it waits as a row."""
 
 
 def signature(task: str, args: Any, kwargs: Any, id_: str, options: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import zlib
 
 import pytest
+from celery_sagemaker.channels import ChannelOptions
 from celery_sagemaker.channels.coalescer import Coalescer
 from celery_sagemaker.channels.outbox import CALL_BYTES, CALL_FRAMES, Outbox
 from hypothesis import given
@@ -18,6 +19,13 @@ def test_a_record_after_a_pause_goes_at_once() -> None:
     assert coalescer.due == pytest.approx(10.025)
     assert coalescer.add(b"c", 10.03) == [b"b", b"c"]
     assert coalescer.add(b"d", 11.0) == [b"d"]
+
+
+def test_a_model_that_speaks_fifty_times_a_second_is_not_held_up() -> None:
+    """By default, records that come every 20 ms all go at once."""
+    coalescer = Coalescer.of(ChannelOptions())
+    for n in range(100):
+        assert coalescer.add(b"a", 10.0 + n * 0.02) == [b"a"]
 
 
 def test_held_records_go_when_they_are_large() -> None:
