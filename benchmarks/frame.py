@@ -27,11 +27,8 @@ PEERS = Path(__file__).with_name("peers")
 #: Seconds that a peer may take to start, to do one turn, and to stop.
 START, TURN, STOP = 240.0, 300.0, 30.0
 
-#: A turn's work is at least this, whatever the first look says, and at most that.
-LEAST, MOST = 20, 200_000
-
-#: Records of the first look at how fast a variant is.
-FIRST = 50
+#: A turn's work is at least this, and at most that.
+LEAST, MOST = 100, 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,11 +232,11 @@ class Variant:
         if self.count is not None:
             self.turn(self.least)
             return self.count
-        first = self.turn(max(FIRST, self.least))
-        rate = first.count / first.wall
-        second = self.turn(_whole(rate * seconds * self.longer / 2, self.least))
-        rate = max(rate, second.count / second.wall)
-        return _whole(rate * seconds * self.longer, self.least)
+        self.turn(self.least)  # connections are opened
+        wanted, count = seconds * self.longer, self.least
+        while (wall := self.turn(count).wall) < wanted / 2 and count < MOST:
+            count = _whole(count * min(4.0, wanted / wall), self.least)
+        return _whole(count / wall * wanted, self.least)
 
 
 def _whole(count: float, least: int) -> int:
