@@ -144,6 +144,7 @@ class Peer:
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             if not selector.select(seconds):
+                self._kill()  # else its answer would be taken for that to another question
                 raise PeerError(f"{self.name} took over {seconds:g} s: {self._why()}")
         line = self._process.stdout.readline()
         if not line:
@@ -176,9 +177,12 @@ class Peer:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._kill()
+        self._process.stdout.close()
+
+    def _kill(self) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.stdout.close()
 
 
 def cpu_of(process: psutil.Process) -> float:
@@ -215,6 +219,8 @@ class Variant:
     least: int = LEAST
     longer: float = 1.0
     """Times the seconds of others, for what has costs of its own in every turn."""
+    patience: float = TURN
+    """Seconds after which a turn is given up."""
     prepare: Callable[[int], None] = lambda _: None
     """Called before a turn, and not measured."""
 
@@ -222,7 +228,7 @@ class Variant:
         """Let it work, and measure."""
         self.prepare(count)
         cpu, wall = self.peer.cpu(), time.perf_counter()
-        answer = self.peer.ask(count=count, **self.options)
+        answer = self.peer.ask(self.patience, count=count, **self.options)
         wall = time.perf_counter() - wall
         count, wall = int(answer.pop("count", count)), answer.pop("seconds", wall)
         return Sample(count, wall, self.peer.cpu() - cpu, answer)
