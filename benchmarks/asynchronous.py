@@ -14,6 +14,9 @@ PEERS = {SLEEPING: ("sleeping", 64), RETRYING: ("retrying", 200), SDK: ("sdk", 6
 PENDING, SECONDS = 600, 5
 LONG_PENDING, LONG_SECONDS = 10_000, 30
 
+#: Inferences of the turn that opens connections.
+FIRST = 10
+
 #: What was asked for: looks (LIST and HEAD) and slots for an inference.
 LOOKS, SLOTS = 0.05, 0.0
 
@@ -57,7 +60,7 @@ def run(rounds: int, seconds: float, *, long: bool) -> Result:
         on.put("input.json", b"{}")
         peers = start(on, result.notes)
         made = {
-            name: Variant(peer, {"endpoint": f"later-{takes}"}, counts[name])
+            name: Variant(peer, {"endpoint": f"later-{takes}"}, counts[name], least=FIRST)
             for name, peer in peers.items()
         }
         samples = alternate(made, rounds, seconds, result.notes)

@@ -27,11 +27,8 @@ PEERS = Path(__file__).with_name("peers")
 #: Seconds that a peer may take to start, to do one turn, and to stop.
 START, TURN, STOP = 240.0, 300.0, 30.0
 
-#: A turn's work is at least this, whatever the first look says, and at most that.
-LEAST, MOST = 20, 200_000
-
-#: Records of the first look at how fast a variant is.
-FIRST = 50
+#: A turn's work is at least this, and at most that.
+LEAST, MOST = 100, 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +144,7 @@ class Peer:
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             if not selector.select(seconds):
+                self._kill()  # else its answer would be taken for that to another question
                 raise PeerError(f"{self.name} took over {seconds:g} s: {self._why()}")
         line = self._process.stdout.readline()
         if not line:
@@ -179,9 +177,12 @@ class Peer:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._kill()
+        self._process.stdout.close()
+
+    def _kill(self) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.stdout.close()
 
 
 def cpu_of(process: psutil.Process) -> float:
@@ -218,6 +219,8 @@ class Variant:
     least: int = LEAST
     longer: float = 1.0
     """Times the seconds of others, for what has costs of its own in every turn."""
+    patience: float = TURN
+    """Seconds after which a turn is given up."""
     prepare: Callable[[int], None] = lambda _: None
     """Called before a turn, and not measured."""
 
@@ -225,7 +228,7 @@ class Variant:
         """Let it work, and measure."""
         self.prepare(count)
         cpu, wall = self.peer.cpu(), time.perf_counter()
-        answer = self.peer.ask(count=count, **self.options)
+        answer = self.peer.ask(self.patience, count=count, **self.options)
         wall = time.perf_counter() - wall
         count, wall = int(answer.pop("count", count)), answer.pop("seconds", wall)
         return Sample(count, wall, self.peer.cpu() - cpu, answer)
@@ -235,11 +238,11 @@ class Variant:
         if self.count is not None:
             self.turn(self.least)
             return self.count
-        first = self.turn(max(FIRST, self.least))
-        rate = first.count / first.wall
-        second = self.turn(_whole(rate * seconds * self.longer / 2, self.least))
-        rate = max(rate, second.count / second.wall)
-        return _whole(rate * seconds * self.longer, self.least)
+        self.turn(self.least)  # connections are opened
+        wanted, count = seconds * self.longer, self.least
+        while (wall := self.turn(count).wall) < wanted / 2 and count < MOST:
+            count = _whole(count * min(4.0, wanted / wall), self.least)
+        return _whole(count / wall * wanted, self.least)
 
 
 def _whole(count: float, least: int) -> int:

@@ -21,6 +21,9 @@ SHARE, LONG_SHARE = 400, 2_000
 #: What is still linear: an exponent of at most this.
 LINEAR = 1.1
 
+#: Seconds for a turn of the largest.
+PATIENCE = 3_000.0
+
 Measured = dict[int, dict[str, Spread]]
 
 
@@ -75,7 +78,9 @@ def records(on: Bench, rounds: int, sizes: Sequence[int]) -> Measured:
     peer, server, staged = on.peer("growing job", "ours.py"), Server(on), Staged(on)
     peer.started()
     options = {"how": "job", "endpoint": "multi-0", "batch_strategy": "MultiRecord"}
-    variant = Variant(peer, {**options, "max_records": PER_INVOCATION}, prepare=staged)
+    variant = Variant(
+        peer, {**options, "max_records": PER_INVOCATION}, patience=PATIENCE, prepare=staged
+    )
     variant.turn(sizes[0])
 
     def turn(size: int) -> dict[str, float]:
@@ -126,7 +131,7 @@ def pending(on: Bench, rounds: int, sizes: Sequence[int], takes: int) -> Measure
     peer.started()
     on.put("input.json", b"{}")
     server = Server(on)
-    variant = Variant(peer, {"endpoint": f"later-{takes}"})
+    variant = Variant(peer, {"endpoint": f"later-{takes}"}, patience=PATIENCE)
     variant.turn(sizes[0])
 
     def turn(size: int) -> dict[str, float]:

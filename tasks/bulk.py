@@ -7,7 +7,7 @@ from typing import Any
 import redis
 from celery import Celery
 from celery.canvas import Signature
-from celery.result import AsyncResult, ResultSet
+from celery.result import AsyncResult
 from kombu.exceptions import OperationalError
 
 from ..runtime.exceptions import InvalidRequest
@@ -21,7 +21,9 @@ from .publications import Publication
 Prepared = tuple[LedgerTask, Publication]
 
 
-def apply_many(signatures: Iterable["Signature[Any]"], app: Celery | None = None) -> "ResultSet":
+def apply_many(
+    signatures: Iterable["Signature[Any]"], app: Celery | None = None
+) -> "list[AsyncResult[Any]]":
     """Apply many signatures of `sagemaker.*` tasks: `apply_async` of each, several times faster.
 
     Each is a request of its own, with the promises of any other: its row is written before its
@@ -47,7 +49,7 @@ def apply_many(signatures: Iterable["Signature[Any]"], app: Celery | None = None
             results += _apply(app, page)
         except (redis.RedisError, OperationalError) as error:
             raise _partly(app, prepared, start, error) from error
-    return ResultSet(results, app=app)
+    return results
 
 
 def _prepared(app: Celery, signature: "Signature[Any]") -> Prepared:

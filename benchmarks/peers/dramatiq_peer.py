@@ -15,4 +15,5 @@ def turn(count: int, endpoint: str) -> None:
 
 
 with line.worker("dramatiq", "dramatiq_tasks", "--processes", "1", "--threads", str(SLOTS)):
+    call.send("single-0", {}).get_result(block=True, timeout=int(line.PATIENCE * 1000))
     line.serve(turn)

@@ -7,6 +7,7 @@ from typing import Any
 
 import boto3
 import dramatiq
+import redis
 from botocore.config import Config
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.results import Results
@@ -16,7 +17,9 @@ from dramatiq.results.backends import RedisBackend
 SLOTS = 64
 
 broker = RedisBroker(url=os.environ["BENCH_REDIS"] + "/3")
-broker.add_middleware(Results(backend=RedisBackend(url=os.environ["BENCH_REDIS"] + "/4")))
+# It waits for a result longer than redis-py's own timeout.
+results = redis.Redis.from_url(os.environ["BENCH_REDIS"] + "/4", socket_timeout=None)
+broker.add_middleware(Results(backend=RedisBackend(client=results)))
 dramatiq.set_broker(broker)
 
 

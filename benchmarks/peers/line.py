@@ -19,8 +19,8 @@ STOP = 5.0
 #: Where a peer's script finds the others.
 HERE = Path(__file__).parent
 
-#: Seconds that a peer waits for something, and between two looks.
-PATIENCE, LOOK = 240.0, 0.002
+#: Seconds that a peer waits for something, and between two looks; whoever measures is less patient.
+PATIENCE, LOOK = 3_600.0, 0.002
 
 #: Seconds between two looks at whoever measures.
 GONE = 2.0

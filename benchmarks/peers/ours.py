@@ -74,7 +74,7 @@ def many(count: int, endpoint: str) -> dict[str, float]:
     began = time.perf_counter()
     sent = apply_many(invoke.s(endpoint, BODY) for _ in range(count))
     seconds = time.perf_counter() - began
-    sent.join_native(timeout=line.PATIENCE)
+    ResultSet(sent).join_native(timeout=line.PATIENCE)
     return {"seconds": seconds}
 
 

@@ -6,6 +6,13 @@ import line
 from taskiq_tasks import SLOTS, broker, call
 
 
+async def begin() -> None:
+    """Wait until the worker has done a task."""
+    await broker.startup()
+    sent = await call.kiq("single-0", {})
+    await sent.wait_result(timeout=line.PATIENCE)
+
+
 async def one(count: int, endpoint: str) -> None:
     """Send a task for each record, and read the results."""
     records = line.read(count)
@@ -20,6 +27,6 @@ async def one(count: int, endpoint: str) -> None:
 threads = ["--max-threadpool-threads", str(SLOTS), "--max-async-tasks", str(SLOTS)]
 command = ["taskiq", "worker", "taskiq_tasks:broker", "--workers", "1", *threads]
 with asyncio.Runner() as runner, line.worker(*command):
-    runner.run(broker.startup())
+    runner.run(begin())
     line.serve(lambda **what: runner.run(one(**what)))
     runner.run(broker.shutdown())

@@ -49,13 +49,21 @@ def app_on(state: Child, messages: str, broker: str) -> Celery:
     return made
 
 
+def close(app: Celery) -> None:
+    """Close all connections of an app."""
+    deployment(app).close()
+    backend: Any = app.backend
+    backend.result_consumer.stop()
+    backend.client.connection_pool.disconnect()
+    app.close()
+
+
 @pytest.fixture
 def app(state: Child, messages: str) -> Iterator[Celery]:
     """An app without workers."""
     made = app_on(state, messages, messages)
     yield made
-    deployment(made).close()
-    made.close()
+    close(made)
 
 
 def partly(number: int) -> Mapping[str, Any]:
@@ -77,7 +85,7 @@ def sent(messages: str) -> list[str]:
 def test_many_are_accepted_and_sent_in_order(app: Celery, messages: str) -> None:
     """More than a page: each has a row and one message, like those of `apply_async`."""
     results = tasks.apply_many(tasks.invoke.s("churn", {"n": n}) for n in range(PAGE + 10))
-    ids = [result.id for result in results.results or []]
+    ids = [result.id for result in results]
     assert sent(messages) == ids
     assert tasks.counts(app) == {"ACCEPTED": PAGE + 10}
     single = tasks.invoke.delay("churn", {"n": 0})
@@ -101,7 +109,7 @@ def test_the_rows_are_there_before_the_messages(
 def test_a_request_that_waits_has_no_message(app: Celery, messages: str) -> None:
     """Options are those of `apply_async`."""
     later = tasks.invoke.s("churn", {}).set(countdown=60)
-    _, at_once = tasks.apply_many([later, tasks.invoke.s("churn", {})]).results or []
+    _, at_once = tasks.apply_many([later, tasks.invoke.s("churn", {})])
     assert sent(messages) == [at_once.id]
     assert tasks.counts(app) == {"ACCEPTED": 2}
 
@@ -129,8 +137,7 @@ def test_what_has_a_row_is_accepted_though_the_broker_is_away(state: Child, mess
         due = ledger.due(ledger.now() + ledger.resend_after + 1)
         assert sorted(id_ for id_, _ in due) == sorted(members["accepted"])
     finally:
-        deployment(app).close()
-        app.close()
+        close(app)
 
 
 def test_a_page_that_met_a_dead_redis_is_unknown(

@@ -72,6 +72,16 @@ def test_variants_take_turns_and_one_that_fails_is_a_note(peer: frame.Peer) -> N
     assert note.startswith("fails is left out: sleeper has ended: ValueError: told to")
 
 
+def test_a_peer_that_takes_too_long_is_ended(peer: frame.Peer) -> None:
+    """Its late answer is not taken for another's."""
+    peer.started()
+    slow = frame.Variant(peer, count=100_000, least=1, patience=0.2)
+    notes: list[str] = []
+    assert frame.alternate({"slow": slow, "after": frame.Variant(peer)}, 1, 0.05, notes) == {}
+    assert "took over 0.2 s" in notes[0]
+    assert "has ended" in notes[1]
+
+
 def test_an_exponent_is_fitted() -> None:
     """Linear is 1, quadratic is 2."""
     sizes = [10, 100, 1000]
