@@ -59,7 +59,7 @@ class Machine(RuleBasedStateMachine):
 
     @initialize()
     def begin_test(self) -> None:
-        """Start with a schedule, and a run of it."""
+        """Start with a schedule, a run of it, and one that waits."""
         self.client.set_clock(1_700_000_000.0)
         self.client.loses_answers = False
         self.registry = Registry(self.client, f"{{test-{uuid.uuid4().hex}}}:")
@@ -69,6 +69,7 @@ class Machine(RuleBasedStateMachine):
         self.seen: list[tuple[Record, int]] = []
         self.put("{}", change=True)
         self.begin("skip", "schedule", 0, late=False)
+        self.begin("queue", "schedule", 0, late=False)
 
     @property
     def now(self) -> float:
@@ -239,6 +240,14 @@ class Machine(RuleBasedStateMachine):
         assert self.model is not None
         assert self.model.running is not None
         self._finish(self.model.running, state)
+
+    @precondition(lambda self: self.model and self.model.waiting)
+    @rule(state=ENDS)
+    def finish_waiting(self, state: RunState) -> None:
+        """The run that waits is revoked."""
+        assert self.model is not None
+        assert self.model.waiting is not None
+        self._finish(self.model.waiting, state)
 
     def _finish(self, id_: str, state: RunState) -> None:
         model = self.model
