@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 from celery_sagemaker.channels import ChannelOptions, Feed, FeedOptions
@@ -100,14 +101,15 @@ class Machine(RuleBasedStateMachine):
         """The log has the newest records in order, and meta says where it ends."""
         if not hasattr(self, "feeds"):
             return
-        entries = self.client.xrange(self.keys.log)
+        entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self.client.xrange(self.keys.log))
         frames = [Frame.entry(id_, fields) for id_, fields in entries]
         assert [(frame.cursor.attempt, frame.cursor.seq, frame.kind) for frame in frames] == [
             (self.attempt, seq, kind) for seq, kind, _ in self.frames
         ]
         found = [frame.payload for frame in frames if frame.kind == "p"]
         assert found == [data for _, kind, data in self.frames if kind == "p"]
-        meta = Meta.read(self.client.hmget(self.keys.meta, Meta.FIELDS))
+        values = self.client.hmget(self.keys.meta, Meta.FIELDS)
+        meta = Meta.read(cast("list[bytes | None]", values))
         assert meta.state == self.state
         if self.state:
             assert (meta.attempt, meta.feed) == (self.attempt, True)
