@@ -17,8 +17,10 @@ OURS = ("AWS_", "CELERY_", "SAGEMAKER_")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the flag that runs the long versions of the load tests."""
-    parser.addoption("--long", action="store_true", help="run the long load tests as well")
+    """Add the flag that runs the long tests, and more examples of properties."""
+    parser.addoption(
+        "--long", action="store_true", help="run the long tests as well, and more examples"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

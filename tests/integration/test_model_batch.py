@@ -4,6 +4,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import cast
 
 import pytest
 from celery_sagemaker.tasks.batch.registry import Given, Registry, Report, Run
@@ -176,14 +177,14 @@ class Machine(RuleBasedStateMachine):
         answered = self.registry.dispatch()
         given = []
         for name, job in self.jobs.items():
-            for index, entry in self.client.hgetall(self.registry.key(name, "running")).items():
-                task, chunk = entry.decode().split()[0], job.chunks[int(index)]
+            for index, entry in self.entries(name).items():
+                task, chunk = entry.split()[0], job.chunks[index]
                 if chunk.task is None:
                     assert job.state is JobState.IN_PROGRESS
                     assert chunk.pending is not None
                     assert chunk.pending <= self.now
                     chunk.pending, chunk.task, chunk.heard = None, task, self.now
-                    given.append(Given(name, int(index), task))
+                    given.append(Given(name, index, task))
             assert job.most is None or len(job.running) <= job.most
         assert len(given) == len({one.task for one in given}) <= max(free, 0)
         assert set(answered) <= set(given)
@@ -191,6 +192,12 @@ class Machine(RuleBasedStateMachine):
         could = sum(map(self.could, self.jobs.values()))
         assert len(given) >= free or not could
         self.given = given + self.given
+
+    def entries(self, name: str) -> dict[int, str]:
+        """Who has which chunks of a job."""
+        found = self.client.hgetall(self.registry.key(name, "running"))
+        chunks = cast("dict[bytes, bytes]", found)
+        return {int(index): entry.decode() for index, entry in chunks.items()}
 
     @rule()
     def go(self) -> None:
@@ -416,14 +423,13 @@ class Machine(RuleBasedStateMachine):
     def same_chunks(self, name: str, job: Job) -> None:
         """A chunk waits, is somebody's, is done, or is not to be done."""
         waiting = {i: c.pending for i, c in enumerate(job.chunks) if c.pending is not None}
-        found = self.client.zrange(self.registry.key(name, "pending"), 0, -1, withscores=True)
+        found = self.client.zrange(self.registry.key(name, "pending"), 0, -1)
         if job.state in FINAL:
             assert found == []
             return
-        assert {int(index) for index, _ in found} == set(waiting)
+        assert set(map(int, cast("list[bytes]", found))) == set(waiting)
         running = {i: c for i, c in enumerate(job.chunks) if c.task is not None}
-        entries = self.client.hgetall(self.registry.key(name, "running"))
-        assert {int(index): entry.decode() for index, entry in entries.items()} == {
+        assert self.entries(name) == {
             index: f"{chunk.task} {chunk.gen} {chunk.last}" for index, chunk in running.items()
         }
 

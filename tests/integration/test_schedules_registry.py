@@ -1,6 +1,7 @@
 """The schedules' scripts against a real Redis: every transition, and those that must not happen."""
 
 import json
+import math
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +10,8 @@ import pytest
 import redis
 from celery_sagemaker.tasks.schedules import RunState
 from celery_sagemaker.tasks.schedules.registry import Begun, Record, Registry
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 NAME = "nightly"
 
@@ -187,6 +190,15 @@ def test_a_change_is_not_undone_by_a_beat_that_looked_before(registry: Registry)
     assert registry.next_time(NAME) is None
 
 
+def test_a_schedule_that_came_back_is_another(registry: Registry) -> None:
+    """A beat that looked at the one before it was removed has nothing to say of this one."""
+    seen = record(registry)
+    registry.remove(NAME)
+    put(registry, '{"every":5}', dealt=100.0, times={"last_due": 105.0})
+    assert not registry.advance(seen, "last_due", dealt=160, then=220)
+    assert (record(registry).dealt["last_due"], registry.next_time(NAME)) == (100.0, 105.0)
+
+
 def test_missed_due_times_are_shown_by_one_run(registry: Registry) -> None:
     """With how many they were."""
     stand_in = {"id": "m", "due": 300, "trigger": "schedule", "kind": "invoke", "missed": 3}
@@ -240,3 +252,43 @@ def test_a_run_s_reason_keeps_its_form(registry: Registry) -> None:
     assert ended is not None
     assert (ended.reason or {})["message"] == reason["message"]
     assert (ended.reason or {})["members"]["status"] == 500
+
+
+@pytest.mark.parametrize("message", ["cut \ud83d", "\udc00", "\x00", "\u2028\x7f", "\\ud800"])
+def test_a_run_ends_with_any_reason(registry: Registry, message: str) -> None:
+    """Also with half of a surrogate pair: a model that cuts its message at a length sends such."""
+    begin(registry, "a")
+    ended, _ = registry.finish(NAME, "a", RunState.FAILED, {"code": "ModelError", "m": message})
+    assert ended is not None
+    assert (ended.reason or {})["m"] == message.encode(errors="replace").decode()
+    assert record(registry).running is None
+
+
+def test_a_run_s_reason_may_have_no_number(registry: Registry) -> None:
+    """NaN and infinity are no JSON, and JSON that models send has them."""
+    begin(registry, "a")
+    reason = {"code": "ModelError", "members": {"loss": math.nan, "most": [math.inf]}}
+    ended, _ = registry.finish(NAME, "a", RunState.FAILED, reason)
+    assert ended is not None
+    assert (ended.reason or {})["members"] == {"loss": None, "most": [None]}
+
+
+#: What a reason's members may be: any JSON value, and texts and numbers that are none.
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(VALUES, st.text(st.characters(codec=None)))
+def test_any_reason_ends_a_run(registry: Registry, value: Any, message: str) -> None:
+    """No answer of a model keeps a schedule's run from ending."""
+    id_ = uuid.uuid4().hex
+    begin(registry, id_)
+    reason = {"code": "ModelError", "message": message, "members": {"value": value}}
+    ended, _ = registry.finish(NAME, id_, RunState.FAILED, reason)
+    assert ended is not None
+    assert (ended.reason or {})["message"] == message.encode(errors="replace").decode()
+    assert record(registry).running is None

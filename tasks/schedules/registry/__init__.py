@@ -5,6 +5,7 @@ ledger's hash tag, RedBeat's index too, so that a schedule and its place in it c
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -18,6 +19,9 @@ __all__ = ["Begun", "Record", "Registry"]
 
 #: First parts of the names of RedBeat's entries: of the runs, and of the invocations before them.
 ENTRIES = {"last_due": "sagemaker:", "last_prewarm": "sagemaker-prewarm:"}
+
+#: The largest integer that Lua's numbers hold exactly with 14 digits, which is how it writes them.
+EXACT = 10**14 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,7 +240,24 @@ def _text(value: Any) -> str:
 
 
 def _json(value: Mapping[str, Any] | None) -> str:
-    return "" if value is None else json.dumps(value, separators=(",", ":"))
+    return "" if value is None else json.dumps(_plain(value), separators=(",", ":"))
+
+
+def _plain(value: Any) -> Any:
+    """Return a JSON value that the scripts can read and write: what models answer is any."""
+    match value:
+        case str():
+            # Half of a surrogate pair: of a text that was cut.
+            return value.encode(errors="replace").decode()
+        case float() if not math.isfinite(value):
+            return None
+        case int() if abs(value) > EXACT:
+            return str(value)
+        case Mapping():
+            return {_plain(name): _plain(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+    return value
 
 
 def _run(text: bytes | str | None) -> Run | None:
