@@ -55,9 +55,9 @@ bench: install ## Measure calls and batch jobs; ARGS="--quick" takes a minute an
 	$(RUN) python benchmarks/transport.py
 	$(RUN) python benchmarks/batch.py $(ARGS)
 
-chaos: export PYTHONPATH := tests:tests/acceptance
+chaos: export PYTHONPATH := tests/chaos:tests/acceptance
 chaos: install ## Kill, cut and fill what there is under a load; SEED=7 MINUTES=4 OLD=COMMIT
-	$(RUN) python -m chaos.driver $(SEED:%=--seed=%) $(MINUTES:%=--minutes=%) $(OLD:%=--old=%) $(ARGS)
+	$(RUN) python -m driver $(SEED:%=--seed=%) $(MINUTES:%=--minutes=%) $(OLD:%=--old=%) $(ARGS)
 
 lint: install ## Check the style
 	$(RUN) ruff check .
