@@ -55,9 +55,9 @@ bench: install ## Measure against what else there is; ARGS="--quick", "--long", 
 	UV=$(UV) $(RUN) --group bench python benchmarks/run.py $(ARGS)
 	$(RUN) --group bench python benchmarks/report.py
 
-chaos: export PYTHONPATH := tests:tests/acceptance
+chaos: export PYTHONPATH := tests/chaos:tests/acceptance
 chaos: install ## Kill, cut and fill what there is under a load; SEED=7 MINUTES=4 OLD=COMMIT
-	$(RUN) python -m chaos.driver $(SEED:%=--seed=%) $(MINUTES:%=--minutes=%) $(OLD:%=--old=%) $(ARGS)
+	$(RUN) python -m driver $(SEED:%=--seed=%) $(MINUTES:%=--minutes=%) $(OLD:%=--old=%) $(ARGS)
 
 lint: install ## Check the style
 	$(RUN) ruff check .

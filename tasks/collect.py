@@ -6,15 +6,17 @@ ordinary way, so that Celery itself runs callbacks, chains and chords.
 
 from typing import Any, ClassVar
 
-from celery import shared_task
+from celery import shared_task, states
+from celery.exceptions import TaskRevokedError
 
+from ..runtime import exceptions
 from ..runtime.exceptions import AsyncDeadlinePassed, AsyncInferenceFailed
 from ..runtime.responses import AsyncInferenceOutput
 from ..runtime.s3 import S3Location
-from .base import LedgerTask
+from .base import LedgerTask, inference_id
 from .deployment import Deployment
 from .exceptions import MalformedMessage
-from .ledger import Pending
+from .ledger import Pending, State, Status
 
 #: Bytes of a failure object that travel in the exception.
 FAILURE_LIMIT = 65_536
@@ -91,4 +93,37 @@ def _failed(parts: Deployment, awaited: Pending, location: str) -> AsyncInferenc
     return AsyncInferenceFailed(
         f"The model failed: {content[:500]}",
         {"content": content, "failure_location": location, "inference_id": awaited.inference_id},
+    )
+
+
+def store_again(parts: Deployment, backend: Any, id_: str) -> None:
+    """Store the result of an asynchronous inference that has ended; of any other, do nothing.
+
+    A run that was taken over may have written its SUBMITTED over the result: whoever waits for that
+    would wait for ever. Links and errbacks have been called.
+
+    Raises:
+        S3Error: the output cannot be read.
+    """
+    status = parts.ledger.status(id_)
+    if status is None or not status.state.final:
+        return
+    if status.state is State.SUCCEEDED:
+        backend.store_result(id_, fetch(parts, _of(status), "output"), states.SUCCESS)
+    elif status.state is State.REVOKED:
+        backend.store_result(id_, TaskRevokedError("revoked"), states.REVOKED)
+    else:
+        backend.store_result(id_, exceptions.from_json(status.reason or {}), states.FAILURE)
+
+
+def _of(status: Status) -> Pending:
+    return Pending(
+        id=status.id,
+        endpoint=status.endpoint or "",
+        output_location=status.output_location or "",
+        failure_location=status.failure_location,
+        submitted_at=status.accepted_at,
+        deadline=status.deadline or 0.0,
+        unanswered_until=None,
+        inference_id=inference_id(status.id),
     )

@@ -19,7 +19,7 @@ from ..runtime.responses import InvokeEndpointAsyncResponse
 from ..runtime.s3 import S3Location
 from . import messages, observation, outputs, staging
 from .base import LedgerTask, Submitted, inference_id
-from .collect import collect, fetch
+from .collect import collect, fetch, store_again
 from .ledger import Pending, Run
 from .messages import Message
 from .staging import Upload
@@ -111,15 +111,17 @@ class InvokeAsyncTask(LedgerTask):
         )
         self._learn_root(request, answer.output_location)
         # Only an unanswered call may have to be made again: this one's payload is done with.
-        self._submitted(run, request, answer.output_location, signature="{}")
+        if not self._submitted(run, request, answer.output_location, signature="{}"):
+            # Taken over meanwhile. If the other run has ended, SUBMITTED may stand over its result.
+            store_again(self.deployment, self.backend, run.id)
         return Submitted()
 
     def _submitted(
         self, run: Run, request: InvokeEndpointAsyncRequest, location: str, **fields: object
-    ) -> None:
+    ) -> bool:
         ledger, polling = self.deployment.ledger, self.deployment.settings.polling
         usual, deadline = ledger.duration(request.endpoint_name), self._deadline(request)
-        ledger.submit(
+        submitted = ledger.submit(
             run,
             prefix=outputs.parent(location),
             first_look=outputs.next_look(usual, polling.min_interval, polling.max_interval),
@@ -129,7 +131,9 @@ class InvokeAsyncTask(LedgerTask):
             collecting=self._collecting(),
             **fields,
         )
-        observation.submitted(run.id, request.endpoint_name, deadline)
+        if submitted:
+            observation.submitted(run.id, request.endpoint_name, deadline)
+        return submitted
 
     def _collecting(self) -> str:
         signature = self.signature_from_request(args=(), kwargs={})

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+import driver
 import pytest
-from chaos import driver
-from chaos.plan import Kind
+from plan import Kind
 
 #: What a short run can get over soon.
 BRIEF = {

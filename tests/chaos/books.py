@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from .plan import Happened
+from plan import Happened
 
 #: Final states, and the state of Celery's result that goes with each.
 RESULTS = {
@@ -27,6 +27,10 @@ COSTLY = ("worker-", "redis-", "clock")
 #: is noted at once; a batch record waits for the next save.
 IN_FLIGHT = {"record": 15.0}
 OTHERWISE = 10.0
+
+#: Seconds after a fault in which it still explains a call: whoever was taken for dead meanwhile
+#: makes it before it learns so, by its next note or, in a batch job, its next save.
+AFTERMATH = 10.0
 
 #: Keys without a time to live, as docs/reference/state.md has them; PREFIX is the setting.
 EVERLASTING = (
@@ -199,7 +203,7 @@ def calls_explained(facts: Facts) -> Iterator[str]:
     for (endpoint, id_), ran in times.items():
         slack = IN_FLIGHT["record"] if "batch" in endpoint else OTHERWISE
         for first, second in pairwise(sorted(ran)):
-            if not any(h.begin <= first + slack and h.end >= first and h.begin <= second
+            if not any(h.begin <= first + slack and h.end >= first - AFTERMATH and h.begin <= second
                        for h in costly):  # fmt: skip
                 yield f"{id_} was called at {first:.2f} and at {second:.2f} ({endpoint}): no fault"
 

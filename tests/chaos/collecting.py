@@ -4,18 +4,17 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from books import Called, Facts, Job, Row, Run
 from celery import Celery
 from celery_sagemaker import tasks
 from celery_sagemaker.config import queues
 from celery_sagemaker.tasks import batch, schedules
 from celery_sagemaker.tasks.base import inference_id
 from celery_sagemaker.tasks.deployment import deployment
+from fleet import LIMITED, PERMITS, WELL, Fleet
 from harness import calls_of
-
-from .books import Called, Facts, Job, Row, Run
-from .fleet import LIMITED, PERMITS, WELL, Fleet
-from .load import EVERY, RECORDS, SCHEDULES, Load
-from .plan import Happened
+from load import EVERY, RECORDS, SCHEDULES, Load
+from plan import Happened
 
 #: Newest runs of a schedule that the registry keeps.
 ALL = 200

@@ -19,15 +19,17 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
+import books
+import collecting
+import faults
+import plan
 from celery import Celery
 from celery_sagemaker.config import Settings
 from celery_sagemaker.tasks.deployment import deployment
 from celery_sagemaker.workers import create_app
-
-from . import books, collecting, faults, plan
-from .fleet import Fleet
-from .load import Load
-from .plan import Fault, Happened, Kind
+from fleet import Fleet
+from load import Load
+from plan import Fault, Happened, Kind
 
 ROOT = Path(__file__).parents[2]
 

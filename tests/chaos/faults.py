@@ -6,11 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from celery_sagemaker.local import s3_server
+from fleet import WELL, Fleet
 from harness import behave
-
-from .fleet import WELL, Fleet
-from .plan import Fault, Happened, Kind
-from .proxy import Link
+from plan import Fault, Happened, Kind
+from proxy import Link
 
 #: What calls meet while the endpoint fails in every way the emulator knows.
 ERRORS = {

@@ -15,8 +15,7 @@ import channels_harness
 import redis
 from celery_sagemaker.local.stack import LocalStack
 from harness import Worker, behave, eventually
-
-from .proxy import Link, proxying
+from proxy import Link, proxying
 
 #: Names of the endpoints, one for each kind of load.
 REALTIME, LIMITED, ASYNC, STREAM, BATCH, SCHEDULED = (
@@ -32,7 +31,7 @@ WELL: Mapping[str, Mapping[str, object]] = {
     REALTIME: {"latency": {"uniform": [0.02, 0.4]}},
     LIMITED: {"latency": {"uniform": [0.02, 0.2]}},
     ASYNC: {"kind": "async", "delay": {"uniform": [0.2, 2.0]}},
-    STREAM: {"target": "chaos.chaos_models:paced"},
+    STREAM: {"target": "chaos_models:paced"},
     BATCH: {"latency": {"uniform": [0.02, 0.2]}},
     SCHEDULED: {"latency": {"uniform": [0.02, 0.2]}},
 }

@@ -10,16 +10,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import fleet
 import redis
+from books import Accepted, Reading
 from celery import Celery
 from celery_sagemaker import tasks
 from celery_sagemaker.channels import ChannelError, End, Event, Part
 from celery_sagemaker.tasks import batch, schedules
 from channels_harness import FOLLOWERS
 from kombu.exceptions import OperationalError
-
-from . import fleet
-from .books import Accepted, Reading
 
 logger = logging.getLogger(__name__)
 

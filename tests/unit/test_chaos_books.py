@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import books
 import pytest
-from chaos import books
-from chaos.books import Accepted, Called, Facts, Job, Reading, Row, Run
-from chaos.plan import Happened
+from books import Accepted, Called, Facts, Job, Reading, Row, Run
+from plan import Happened
 
 
 def reading(way: str, **changes: Any) -> Reading:

@@ -2,10 +2,10 @@
 
 from itertools import combinations
 
-from chaos import plan
-from chaos.plan import Fault, Kind
+import plan
 from hypothesis import given
 from hypothesis import strategies as st
+from plan import Fault, Kind
 
 PLANS = st.builds(
     plan.draw,
