@@ -48,5 +48,5 @@ def _set_up(logger: logging.Logger, **_: Any) -> None:
         handler.addFilter(MASKING)
     for name in TALKATIVE:
         talkative = logging.getLogger(name)
-        if talkative.level == logging.NOTSET:
+        if talkative.getEffectiveLevel() < logging.INFO and talkative.level == logging.NOTSET:
             talkative.setLevel(logging.INFO)

@@ -6,15 +6,17 @@ the run's, derived from the schedule and the due time: the ledger drops a second
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import redis
 from celery import shared_task
 from kombu.exceptions import OperationalError
 
+from ...config.schedules import NAME
 from ...runtime.exceptions import InferenceError
-from ..base import HandedBack, LedgerTask
+from ..base import FILENAME, HandedBack, LedgerTask
 from ..exceptions import MalformedMessage
 from . import ending, starting
 from .reading import timing_of
@@ -27,8 +29,34 @@ logger = logging.getLogger(__name__)
 #: Version of the message's form.
 VERSION = 1
 
+#: The last second of the year 9999, in Unix seconds: no calendar goes on.
+LAST = 253_402_300_799
+
+#: What sent a message, and what it is about.
+TRIGGERS = ("schedule", "manual")
+STEPS = ("run", "prewarm")
+
 #: Seconds until a start is tried again that Redis or the broker did not take.
 AGAIN = 2.0
+
+
+#: What a message has, and what each of it may be.
+FORM: Mapping[str, Callable[[Any], object]] = {
+    "version": lambda value: type(value) is int and value <= VERSION,
+    "schedule": lambda value: isinstance(value, str) and re.fullmatch(NAME, value),
+    "run": lambda value: isinstance(value, str) and FILENAME.fullmatch(value),
+    "due": lambda value: type(value) in {int, float} and 0 <= value <= LAST,
+    "missed": lambda value: type(value) is int and value >= 0,
+    "trigger": lambda value: value in TRIGGERS,
+    "step": lambda value: value in STEPS,
+}
+
+
+def well_formed(given: Any) -> bool:
+    """Whether this version can read what a message carries."""
+    if not isinstance(given, Mapping) or given.keys() != FORM.keys():
+        return False
+    return all(fits(given[name]) for name, fits in FORM.items())
 
 
 def message(
@@ -51,9 +79,13 @@ class ScheduleTask(LedgerTask):
     abstract = True
 
     def start(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Do what a message says; returns what became of it."""
-        if not isinstance(given.get("version"), int) or given["version"] > VERSION:
-            raise MalformedMessage(f"The message is not of a version up to {VERSION}.")
+        """Do what a message says; returns what became of it.
+
+        Raises:
+            MalformedMessage: it is from a newer version, or not such a message.
+        """
+        if not well_formed(given):
+            raise MalformedMessage(f"It is no message of a schedule, of a version up to {VERSION}.")
         try:
             return self._do(given)
         except (OperationalError, redis.RedisError, OSError) as error:
@@ -119,8 +151,8 @@ class ScheduleTask(LedgerTask):
 
     def on_failure(self, exc: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         """End the run with the reason: nothing was started for it."""
-        given = kwargs.get("message") or {}
-        if given.get("step") == "run" and isinstance(given.get("schedule"), str):
+        given = kwargs.get("message")
+        if well_formed(given) and given["step"] == "run":
             ending.end(self.app, given["schedule"], given["run"], RunState.FAILED, reason_of(exc))
         super().on_failure(exc, task_id, args, kwargs, einfo)
 

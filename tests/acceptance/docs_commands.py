@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 #: Programs of others, whose options are not checked here.
 OTHERS = frozenset({
-    "apt-get", "aws", "cat", "cd", "curl", "docker", "dockerd", "export", "git", "gunicorn",
+    "apt-get", "aws", "cat", "cd", "cp", "curl", "docker", "dockerd", "export", "git", "gunicorn",
     "jq",
     "kubectl", "mkdir", "openssl", "pip-audit", "pytest", "python", "python3",
     "rabbitmq-diagnostics", "rabbitmq-plugins", "rabbitmqctl", "redis-cli", "redis-server",

@@ -13,7 +13,7 @@ from celery_sagemaker.local.stack import LocalStack
 from celery_sagemaker.tasks import batch
 from harness import Environment, Worker, behave, calls_of, eventually
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 
 def lines(count: int) -> bytes:

@@ -46,7 +46,7 @@ def resident(pid: int | None) -> float:
 @pytest.mark.parametrize(
     ("seed", "count"),
     [
-        pytest.param(1, 2_000),
+        pytest.param(1, 2_000, marks=pytest.mark.timeout(300)),
         pytest.param(2, 100_000, marks=[pytest.mark.long, pytest.mark.timeout(3_000)]),
     ],
 )

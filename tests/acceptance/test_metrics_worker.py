@@ -118,11 +118,11 @@ def test_calls_are_counted_as_they_were_made(
 ) -> None:
     """Successes, failures, retries, bytes: what the endpoint was asked is what Prometheus reads."""
     behave(sagemaker_local, "good")
-    behave(sagemaker_local, "ill", errors={"ModelError:400": 1.0})
+    behave(sagemaker_local, "unwell", errors={"ModelError:400": 1.0})
     behave(sagemaker_local, "shaky", errors={"ServiceUnavailable": 0.4}, seed=3)
     port = served(watched(CELERY_SAGEMAKER_ENDPOINTS__SHAKY__LIMITS__MAX_CONCURRENCY="9"))
     good = [tasks.invoke.delay("good", "twelve bytes") for _ in range(20)]
-    ill = [tasks.invoke.delay("ill", "x") for _ in range(5)]
+    ill = [tasks.invoke.delay("unwell", "x") for _ in range(5)]
     shaky = [tasks.invoke.delay("shaky", "x") for _ in range(20)]
     for result in (*good, *shaky):
         result.get(timeout=45)
@@ -130,12 +130,12 @@ def test_calls_are_counted_as_they_were_made(
         assert isinstance(result.get(timeout=45, propagate=False), ModelError)
     eventually(lambda: scrape(port)("requests_ended_total") == 45)
     found = scrape(port)
-    for endpoint in ("good", "ill", "shaky"):
+    for endpoint in ("good", "unwell", "shaky"):
         agrees(found, sagemaker_local, endpoint, INVOKE)
     failed = outcomes(sagemaker_local, "shaky")["failed"]
     assert failed > 0
     assert found("retries_total", endpoint="shaky", code="ServiceUnavailable") == failed
-    assert found("calls_total", endpoint="ill", outcome="ModelError:4xx") == 5
+    assert found("calls_total", endpoint="unwell", outcome="ModelError:4xx") == 5
     assert found("sent_bytes_total", endpoint="good") == 20 * 12
     assert found("received_bytes_total", endpoint="good") == 20 * 12
     labels = {"task": "sagemaker.invoke", "state": "FAILED"}

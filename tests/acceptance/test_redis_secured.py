@@ -278,7 +278,7 @@ def test_a_worker_with_a_wrong_password(
     worker = Worker(environment, tmp_path / "worker.log", "celery_sagemaker.workers.app")
     try:
         worker.start()
-        eventually(lambda: "Cannot connect to redis://late:**@" in worker.output)
+        eventually(lambda: "Cannot connect to redis://***@" in worker.output)
         assert "invalid username-password pair" in worker.output
         secured.admin.execute_command("ACL", "SETUSER", "late", f">{WRONG}")
         eventually(lambda: "ready." in worker.output)

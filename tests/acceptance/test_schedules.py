@@ -165,7 +165,7 @@ def test_every_kind_runs(
         "batch", every=3, run="batch", endpoint="echo", input=str(location),
         output=f"s3://{bucket}/scheduled/{{date}}", options={"split_type": "Line"},
     )  # fmt: skip
-    cold = behave(sagemaker_local, "cold")
+    cold = behave(sagemaker_local, "prewarmed")
     schedules.add(
         "rare", every=4, endpoint=cold, payload="x", prewarm=2, prewarm_payload={"warm": "{run}"}
     )
@@ -379,8 +379,7 @@ def test_pausing_ending_and_removing(
     eventually(lambda: ended("paused")[0].due > resumed_at)
     assert not [r for r in schedules.runs("paused", ALL) if paused_at + 1 < r.due < resumed_at - 1
                 and r.trigger == "schedule"]  # fmt: skip
-    over = schedules.get("over")
-    assert over.next_due is None
+    eventually(lambda: schedules.get("over").next_due is None)
     assert max(run.due for run in schedules.runs("over", ALL)) <= until
     assert [s.name for s in schedules.list_all()] == ["over", "paused", "witness"]
     made = Counter(call["inference_id"] for call in calls_of(sagemaker_local, endpoint))

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import pytest
 from celery_sagemaker.config.schedules import ScheduleSettings
+from celery_sagemaker.tasks.schedules.task import message, well_formed
 from celery_sagemaker.tasks.schedules.timing import Timing
 from hypothesis import given
 from hypothesis import strategies as st
@@ -159,3 +161,28 @@ def test_nothing_is_warmed_up_for_a_run_that_has_begun() -> None:
     plan = timing(every=600, prewarm=100, prewarm_payload="x").plan_prewarm(0, 610)
     assert plan is not None
     assert (list(plan.send), plan.then) == ([], 1_100)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"version": 2}, {"version": True}, {"version": "1"}, {"schedule": ["often"]},
+        {"schedule": "a b"}, {"run": None}, {"run": "\\"}, {"due": "now"}, {"due": float("nan")}, {"due": 1e300},
+        {"missed": -1}, {"missed": None}, {"trigger": ["schedule"]}, {"step": "jump"}, {"more": 1},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_what_is_no_message_of_a_schedule(wrong: dict[str, object]) -> None:
+    """It is refused as a whole: nothing is looked up by it, and it ends no run."""
+    good = message("often", 1_800_000_000, run="run")["message"]
+    assert well_formed(good)
+    assert not well_formed({**good, **wrong})
+
+
+@pytest.mark.parametrize("missing", sorted(message("often", 0, run="run")["message"]))
+def test_a_message_of_a_schedule_is_whole(missing: str) -> None:
+    """None of its members may be absent; and it is an object."""
+    good = message("often", 0, run="run")["message"]
+    assert not well_formed({name: value for name, value in good.items() if name != missing})
+    assert not well_formed(None)
+    assert not well_formed([good])

@@ -1,5 +1,6 @@
 """Every subject at once, each in a thread of its own, and none longer than its time."""
 
+import encodings.idna  # noqa: F401 - names of hosts need it; imported by two threads at once it breaks
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
