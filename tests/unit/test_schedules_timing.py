@@ -167,8 +167,8 @@ def test_nothing_is_warmed_up_for_a_run_that_has_begun() -> None:
     "wrong",
     [
         {"version": 2}, {"version": True}, {"version": "1"}, {"schedule": ["often"]},
-        {"schedule": "a b"}, {"run": None}, {"run": "\\"}, {"due": "now"}, {"due": float("nan")}, {"due": 1e300},
-        {"missed": -1}, {"missed": None}, {"trigger": ["schedule"]}, {"step": "jump"}, {"more": 1},
+        {"schedule": "a b"}, {"run": None}, {"run": "\\"}, {"due": "now"},
+        {"due": float("nan")}, {"due": 1e300}, {"missed": -1}, {"missed": None}, {"trigger": ["schedule"]}, {"step": "jump"}, {"more": 1},
     ],
     ids=repr,
 )  # fmt: skip
