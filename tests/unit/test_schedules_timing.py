@@ -184,56 +184,6 @@ def test_nothing_is_warmed_up_for_a_run_that_has_begun() -> None:
     ],
     ids=repr,
 )
-def test_what_is_not_sent_is_counted(dealt: int, outage: int, misfire: str) -> None:
-    """Sent and missed add up to what was due."""
-    found = timing(misfire=misfire, misfire_grace=120)
-    now = dealt + outage
-    plan = found.plan(dealt, now)
-    due = list(found.settings.calendar.between(dealt, now))
-    assert (0 if plan is None else len(plan.send) + plan.missed) == len(due)
-
-
-def test_ids_follow_from_the_due_time() -> None:
-    """The same for the same; others for another due time, step, schedule or deployment."""
-    found = timing()
-    others = {
-        found.id_of(60),
-        found.id_of(120),
-        found.id_of(60, "prewarm"),
-        Timing("prefix", "other", found.settings).id_of(60),
-        Timing("other", "name", found.settings).id_of(60),
-    }
-    assert timing().id_of(60) == found.id_of(60)
-    assert len(others) == 5
-    assert all(len(id_) == 32 for id_ in others)
-
-
-def test_an_endpoint_is_warmed_up_before_the_run() -> None:
-    """So many seconds before it begins, once."""
-    found = timing(every=600, prewarm=100, prewarm_payload="x")
-    assert found.prewarms(0) == 500
-    plan = found.plan_prewarm(0, 500)
-    assert plan is not None
-    assert (plan.send, plan.dealt, plan.then) == ([600], 600, 1_100)
-    assert found.plan_prewarm(plan.dealt, 599) is None
-
-
-def test_nothing_is_warmed_up_for_a_run_that_has_begun() -> None:
-    """After an outage only the run itself is made up for."""
-    plan = timing(every=600, prewarm=100, prewarm_payload="x").plan_prewarm(0, 610)
-    assert plan is not None
-    assert (list(plan.send), plan.then) == ([], 1_100)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"version": 2}, {"version": True}, {"version": "1"}, {"schedule": ["often"]},
-        {"schedule": "a b"}, {"run": None}, {"run": "\\"}, {"due": "now"},
-        {"due": float("nan")}, {"due": 1e300}, {"missed": -1}, {"missed": None}, {"trigger": ["schedule"]}, {"step": "jump"}, {"more": 1},
-    ],
-    ids=repr,
-)  # fmt: skip
 def test_what_is_no_message_of_a_schedule(wrong: dict[str, object]) -> None:
     """It is refused as a whole: nothing is looked up by it, and it ends no run."""
     good = message("often", 1_800_000_000, run="run")["message"]
