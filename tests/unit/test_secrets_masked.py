@@ -2,6 +2,7 @@
 
 import io
 import logging
+from collections.abc import Callable
 
 import pytest
 from celery_sagemaker.runtime.secrets import masked
@@ -78,10 +79,27 @@ def test_a_log_has_neither_the_message_nor_the_cause_of_an_error_unmasked() -> N
     assert "ValueError: at https://***@host/" in stream.getvalue()
 
 
-def test_talkative_libraries_keep_a_level_that_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def levels(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Give the root logger a level; what is set besides is taken back."""
+    for name in quiet.TALKATIVE:
+        monkeypatch.setattr(logging.getLogger(name), "level", logging.NOTSET)
+    return lambda level: monkeypatch.setattr(logging.getLogger(), "level", level)
+
+
+def test_talkative_libraries_keep_a_level_that_was_given(
+    levels: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who wants to see what they write says so by name."""
+    levels(logging.DEBUG)
     monkeypatch.setattr(logging.getLogger("botocore"), "level", logging.DEBUG)
-    monkeypatch.setattr(logging.getLogger("urllib3"), "level", logging.NOTSET)
     quiet._set_up(logging.getLogger(__name__))
     assert logging.getLogger("botocore").level == logging.DEBUG
     assert logging.getLogger("urllib3").level == logging.INFO
+
+
+def test_talkative_libraries_say_no_more_than_the_others(levels: Callable[[int], None]) -> None:
+    """A worker at WARNING hears no INFO of them."""
+    levels(logging.WARNING)
+    quiet._set_up(logging.getLogger(__name__))
+    assert logging.getLogger("botocore").getEffectiveLevel() == logging.WARNING
