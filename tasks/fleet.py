@@ -15,6 +15,7 @@ from . import observation
 from .deployment import Deployment
 from .ledger import State
 from .limits import LimitState
+from .lua import text
 
 #: Live batch jobs, the oldest, whose state is looked at.
 JOBS = 1_000
@@ -97,9 +98,9 @@ def read(parts: Deployment, client: redis.Redis) -> Fleet:
         clock_lag=max(0.0, now - min(due, default=now)),
         dead_letters=found["dead"],
         s3_requests=_numbers(found["usage"]),
-        durations={_text(name): float(value) for name, value in found["durations"].items()},
+        durations={text(name): float(value) for name, value in found["durations"].items()},
         limits=parts.limits.states(parts.limits.names()[:ENDPOINTS], client),
-        jobs=Counter(_text(state) for state in found["jobs"] if state is not None),
+        jobs=Counter(text(state) for state in found["jobs"] if state is not None),
         jobs_ended=_numbers(found["jobs_ended"]),
         records=_numbers(found["records"]),
         chunks=found["chunks"],
@@ -139,8 +140,8 @@ def _second(
     parts: Deployment, client: redis.Redis, found: Mapping[str, Any]
 ) -> dict[str, list[Any]]:
     ledger, registry = parts.ledger, parts.registry
-    owners = [_text(owner) for owner, _ in found["owners"]]
-    pending = [ledger.key("pending", _text(prefix)) for prefix, _ in found["prefixes"]]
+    owners = [text(owner) for owner, _ in found["owners"]]
+    pending = [ledger.key("pending", text(prefix)) for prefix, _ in found["prefixes"]]
     with client.pipeline(transaction=False) as pipe:
         for owner in owners:
             pipe.scard(ledger.key("running", owner))
@@ -149,7 +150,7 @@ def _second(
         for key in pending:
             pipe.zrange(key, 0, 0, withscores=True)
         for job in found["live"]:
-            pipe.hget(registry.key(_text(job)), "state")
+            pipe.hget(registry.key(text(job)), "state")
         if found["reading"]:
             pipe.pubsub_numsub(*found["reading"])
         answers = iter(pipe.execute())
@@ -166,7 +167,7 @@ def _tally(found: Mapping[Any, Any]) -> tuple[dict[str, int], dict[tuple[str, st
     accepted: Counter[str] = Counter()
     ended: Counter[tuple[str, str, str]] = Counter()
     for field, number in found.items():
-        name, state, code = _text(field).split("|", 2)
+        name, state, code = text(field).split("|", 2)
         task = observation.task_of(name)
         if state == State.ACCEPTED:
             accepted[task] += int(number)
@@ -176,12 +177,8 @@ def _tally(found: Mapping[Any, Any]) -> tuple[dict[str, int], dict[tuple[str, st
 
 
 def _slots(worker: Any) -> int:
-    return int(_text(worker).rpartition(":")[2])
+    return int(text(worker).rpartition(":")[2])
 
 
 def _numbers(found: Mapping[Any, Any]) -> dict[str, int]:
-    return {_text(name): int(value) for name, value in found.items()}
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return {text(name): int(value) for name, value in found.items()}

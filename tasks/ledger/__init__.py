@@ -9,11 +9,11 @@ import json
 import logging
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from importlib import resources
 from typing import Any, cast
 
 import redis
 
+from ..lua import register, text
 from .rows import FINAL, Pending, Run, State, Status
 
 logger = logging.getLogger(__name__)
@@ -28,11 +28,6 @@ DEAD_LETTERS = 10_000
 
 #: Rows read or moved in one round trip.
 PAGE = 500
-
-
-def _scripts() -> dict[str, str]:
-    files = resources.files(__package__).iterdir()
-    return {f.name[:-4]: f.read_text("utf-8") for f in files if f.name.endswith(".lua")}
 
 
 class Ledger:
@@ -63,9 +58,7 @@ class Ledger:
         self.resend_after = resend_after
         self.max_deliveries = max_deliveries
         self.retention = retention
-        self._scripts = {
-            name: client.register_script(source) for name, source in _scripts().items()
-        }
+        self._scripts = register(client, __package__)
 
     def key(self, *parts: str) -> str:
         """Return the name of one of the ledger's keys."""
@@ -84,7 +77,7 @@ class Ledger:
         """
         args = (task, signature, lane, endpoint, self.resend_after, delay)
         _, state = self._call("accept", id_, *args)
-        return State(_text(state))
+        return State(text(state))
 
     def accept_all(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
         """Open rows in one round trip: by id, the arguments of `accept`."""
@@ -109,7 +102,7 @@ class Ledger:
         """
         args = (task, owner, self.lease, self.max_deliveries, uuid.uuid4().hex)
         verdict, flat = self._call("begin", id_, *args)
-        verdict = _text(verdict)
+        verdict = text(verdict)
         if verdict not in {"RUN", "POISON"}:
             return verdict
         row = _row(flat)
@@ -137,12 +130,12 @@ class Ledger:
             deadline: seconds until the request is given up.
         """
         args = (run.owner, run.number, prefix, first_look, deadline, *_flat(fields))
-        return _text(self._call("submit", run.id, *args)) != "0"
+        return text(self._call("submit", run.id, *args)) != "0"
 
     def ready(self, id_: str, *, task: str, kind: str) -> str | None:
         """Note that a submitted request's answer was found; returns the signature to send."""
         found = self._call("ready", id_, task, kind, self.resend_after)
-        return _text(found) if found else None
+        return text(found) if found else None
 
     def reopen(self, id_: str) -> bool:
         """Let a request be sent again whose unanswered call left no output."""
@@ -168,17 +161,17 @@ class Ledger:
         verdict, signature = self._call(
             "resend", id_, int(queue_empty), self.resend_after, self.max_deliveries
         )
-        return _text(verdict), _text(signature)
+        return text(verdict), text(signature)
 
     def reap(self, owners: int = 100) -> list[str]:
         """Take back what owners with lapsed leases were running. Returns the ids."""
         taken = self._scripts["reap"](keys=[self.key("owners")], args=[self.base, owners])
-        return [_text(id_) for id_ in cast("list[bytes]", taken)]
+        return [text(id_) for id_ in cast("list[bytes]", taken)]
 
     def running(self, owner: str, besides: Collection[str]) -> list[tuple[str, int]]:
         """Return what an owner is running, but for some ids: the ids and the runs' numbers."""
         found = self.client.smembers(self.key("running", owner))
-        ids = [id_ for id_ in map(_text, cast("set[bytes]", found)) if id_ not in besides]
+        ids = [id_ for id_ in map(text, cast("set[bytes]", found)) if id_ not in besides]
         runs = self._fields(ids, "run") if ids else []
         return [(id_, int(run[0] or 0)) for id_, run in zip(ids, runs, strict=True)]
 
@@ -198,7 +191,7 @@ class Ledger:
     def due(self, now: float) -> list[tuple[str, str]]:
         """Return ids, with their lanes, that the clock must look at."""
         found = self.client.zrangebyscore(self.key("due"), "-inf", now, start=0, num=PAGE)
-        ids = [_text(id_) for id_ in cast("list[bytes]", found)]
+        ids = [text(id_) for id_ in cast("list[bytes]", found)]
         lanes = self._fields(ids, "lane")
         return [(id_, lane[0] or "") for id_, lane in zip(ids, lanes, strict=True)]
 
@@ -206,7 +199,7 @@ class Ledger:
         """Claim, for `hold` seconds, the output prefixes that are due for a look."""
         key = self.key("prefixes")
         found = cast("list[bytes]", self.client.zrangebyscore(key, "-inf", now))
-        claimed = [_text(prefix) for prefix in found]
+        claimed = [text(prefix) for prefix in found]
         if claimed:
             self.client.zadd(key, dict.fromkeys(claimed, now + hold), xx=True)
         return claimed
@@ -219,7 +212,7 @@ class Ledger:
     def pending(self, prefix: str) -> Iterator[Pending]:
         """Yield what is awaited under an output prefix, oldest first."""
         found = self.client.zrange(self.key("pending", prefix), 0, -1)
-        ids = [_text(id_) for id_ in cast("list[bytes]", found)]
+        ids = [text(id_) for id_ in cast("list[bytes]", found)]
         names = ("endpoint", "output_location", "failure_location", "submitted_at", "deadline")
         for start in range(0, len(ids), PAGE):
             page = ids[start : start + PAGE]
@@ -243,7 +236,7 @@ class Ledger:
     def status(self, id_: str) -> Status | None:
         """Return a request's row, or None for an id that the ledger does not know."""
         row = cast("dict[bytes, bytes]", self.client.hgetall(self.key("row", id_)))
-        return Status.from_row({_text(k): _text(v) for k, v in row.items()}) if row else None
+        return Status.from_row({text(k): text(v) for k, v in row.items()}) if row else None
 
     def signature(self, id_: str) -> str | None:
         """Return the message of a request that has not ended; of a submitted one, its second."""
@@ -253,7 +246,7 @@ class Ledger:
     def counts(self) -> dict[str, int]:
         """Return how many requests were ever accepted and reached each final state."""
         found = cast("dict[bytes, bytes]", self.client.hgetall(self.key("counts")))
-        return {_text(name): int(value) for name, value in found.items()}
+        return {text(name): int(value) for name, value in found.items()}
 
     def use(self, requests: Mapping[str, int]) -> None:
         """Add up S3 requests that were paid for, by kind."""
@@ -263,7 +256,7 @@ class Ledger:
     def usage(self) -> dict[str, int]:
         """Return the S3 requests made so far, by kind."""
         found = cast("dict[bytes, bytes]", self.client.hgetall(self.key("usage")))
-        return {_text(kind): int(number) for kind, number in found.items()}
+        return {text(kind): int(number) for kind, number in found.items()}
 
     def spend(self, endpoint: str, cost: int, size: int) -> bool:
         """Pay for a retry from the endpoint's budget; a negative cost gives back."""
@@ -287,12 +280,12 @@ class Ledger:
     def output_root(self, endpoint: str) -> str | None:
         """Return where the endpoint was last seen to write, without extension and file name."""
         found = cast("bytes | None", self.client.hget(self.key("roots"), endpoint))
-        return _text(found) if found else None
+        return text(found) if found else None
 
     def output_roots(self) -> list[str]:
         """Return where any endpoint was last seen to write."""
         found = cast("list[bytes]", self.client.hvals(self.key("roots")))
-        return [_text(root) for root in found]
+        return [text(root) for root in found]
 
     def learn(
         self, endpoint: str, *, root: str | None = None, seconds: float | None = None
@@ -313,11 +306,7 @@ class Ledger:
             for id_ in ids:
                 pipe.hmget(self.key("row", id_), *names)
             rows = pipe.execute()
-        return [[None if v is None else _text(v) for v in row] for row in rows]
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+        return [[None if v is None else text(v) for v in row] for row in rows]
 
 
 def _json(value: Mapping[str, Any] | None) -> str:
@@ -329,5 +318,5 @@ def _flat(fields: Mapping[str, object]) -> list[str]:
 
 
 def _row(flat: list[Any]) -> dict[str, str]:
-    texts = [_text(value) for value in flat]
+    texts = [text(value) for value in flat]
     return dict(zip(texts[::2], texts[1::2], strict=True))

@@ -12,6 +12,7 @@ from typing import Any
 import redis
 
 from ...config.sections import LimitSettings
+from ..lua import text
 from . import aimd, semaphore
 from .breaker import BreakerState
 from .outcomes import Tally
@@ -113,7 +114,7 @@ class Gate:
     def admit(self, block: str, waiter: str, want: int) -> tuple[int, str, float, int]:
         """Ask for up to `want` permits; returns permits, reason, seconds to wait, and epoch."""
         granted, reason, seconds, epoch = self._run("admit", block, waiter, want)
-        return int(granted), _text(reason), float(seconds), int(epoch)
+        return int(granted), text(reason), float(seconds), int(epoch)
 
     def report(
         self, block: str, kept: int, epoch: int, tally: Tally, seconds: float
@@ -122,7 +123,7 @@ class Gate:
         counts = (tally.calls, tally.grow, tally.cut, tally.up, tally.down)
         answer = self._run("report", block, kept, epoch, *counts, seconds)
         asked_back, epoch, moved, lowered = answer
-        self._tell(_text(moved), int(lowered))
+        self._tell(text(moved), int(lowered))
         return int(asked_back), int(epoch)
 
     def _tell(self, moved: str, lowered: int) -> None:
@@ -138,7 +139,7 @@ class Gate:
     def renew(self, held: Sequence[tuple[str, int]]) -> set[str]:
         """Renew the leases of blocks; returns those that have lapsed."""
         lapsed = self._run("renew", *(part for block in held for part in block))
-        return {_text(block) for block in lapsed}
+        return {text(block) for block in lapsed}
 
     def state(self) -> LimitState:
         """Return how things stand."""
@@ -152,7 +153,7 @@ class Gate:
         """Read what the script says of how things stand."""
         limit, in_use, waiting, phase, retry_in, calls, failed, seconds = found
         maximum = self.settings.max_concurrency
-        state = BreakerState(_text(phase))
+        state = BreakerState(text(phase))
         full = maximum is not None and in_use >= limit
         reason = Reason.CONCURRENCY if full else None
         return LimitState(
@@ -193,7 +194,3 @@ def _wire(settings: LimitSettings, lease: float) -> dict[str, object]:
         "cooldown": settings.breaker_cooldown,
         "probes": settings.breaker_probes,
     }
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

@@ -9,11 +9,11 @@ import logging
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any, cast
 
 import redis
 
+from ...lua import register, text
 from ..states import JobState, JobStatus, RequestCounts
 from . import rows
 
@@ -87,13 +87,7 @@ class Registry:
     def __init__(self, client: redis.Redis, base: str) -> None:
         self.client = client
         self.base = base
-        files = {f.name: f for f in resources.files(__package__).iterdir()}
-        common = files.pop("common.lua").read_text("utf-8")
-        self._scripts = {
-            name[:-4]: client.register_script(common + file.read_text("utf-8"))
-            for name, file in files.items()
-            if name.endswith(".lua")
-        }
+        self._scripts = register(client, __package__)
 
     def key(self, job: str, *parts: str) -> str:
         """Return the name of one of a job's keys."""
@@ -107,12 +101,12 @@ class Registry:
         self, job: str, *, token: str = "", expires_in: float = 0.0, **fields: object
     ) -> str:
         """Open a job; returns its id, or that of the job the token has opened before."""
-        return _text(self._call("create", job, token, expires_in, *_flat(fields)))
+        return text(self._call("create", job, token, expires_in, *_flat(fields)))
 
     def job_of(self, token: str) -> str | None:
         """Return the job that a client token has opened."""
         found = cast("bytes | None", self.client.get(f"{self.base}token:{token}"))
-        return _text(found) if found else None
+        return text(found) if found else None
 
     def plan(self, job: str, planner: str) -> bool:
         """Begin planning, with `planner` as the fence. False: it is not to be planned."""
@@ -147,7 +141,7 @@ class Registry:
             keys=[self.base + "active"], args=[self.base, "", JOBS, *tasks]
         )
         rows_ = cast("list[list[bytes]]", given)
-        return [Given(_text(job), int(chunk), _text(task)) for job, chunk, task in rows_]
+        return [Given(text(job), int(chunk), text(task)) for job, chunk, task in rows_]
 
     def begin(self, job: str, chunk: int, task: str) -> Run | None:
         """Begin a run; None when the chunk is not this task's, or the job is ending."""
@@ -160,7 +154,7 @@ class Registry:
 
     def beat(self, run: Run, gen: int, *, long: bool) -> str:
         """Say that a run is alive. Returns GO, STOP, YIELD or GONE."""
-        return _text(self._call("beat", run.job, run.chunk, gen, int(long), YIELD_EVERY))
+        return text(self._call("beat", run.job, run.chunk, gen, int(long), YIELD_EVERY))
 
     def report(self, run: Run, gen: int, report: Report) -> int | None:
         """Count what a run wrote; returns its next fence, None when it was not the run's to say."""
@@ -184,7 +178,7 @@ class Registry:
             The job's state now, None for an unknown job.
         """
         found = self._call("stop", job, becomes, _json(reason))
-        return _text(found) if found else None
+        return text(found) if found else None
 
     def reject(
         self, job: str, planner: str, errors: Sequence[Mapping[str, Any]], retention: int
@@ -207,8 +201,8 @@ class Registry:
         errors: Sequence[Mapping[str, Any]],
         retention: int,
     ) -> bool:
-        text = json.dumps(list(errors)) if errors else ""
-        if not self._call("finish", job, before, planner, state, text, retention):
+        found = json.dumps(list(errors)) if errors else ""
+        if not self._call("finish", job, before, planner, state, found, retention):
             return False
         level = logging.WARNING if state is JobState.FAILED else logging.INFO
         logger.log(level, "job_ended", extra={"job": job, "state": state.value})
@@ -221,7 +215,7 @@ class Registry:
     def fields(self, job: str, *names: str) -> list[str | None]:
         """Return fields of a job."""
         found = cast("list[bytes | None]", self.client.hmget(self.key(job), list(names)))
-        return [None if value is None else _text(value) for value in found]
+        return [None if value is None else text(value) for value in found]
 
     def state(self, job: str) -> JobState | None:
         """Return a job's state, None for an unknown job."""
@@ -239,7 +233,7 @@ class Registry:
             row, codes, samples, running, (seconds, _) = pipe.execute()
         if not row:
             return None
-        return rows.status(_texts(row), _texts(codes), list(map(_text, samples)), running, seconds)
+        return rows.status(_texts(row), _texts(codes), list(map(text, samples)), running, seconds)
 
     def counts(self, job: str) -> RequestCounts:
         """Return a job's counts; none are known of an unknown job."""
@@ -279,7 +273,7 @@ class Registry:
         """Yield the ids of the jobs, newest first."""
         key, start = self.base + "jobs", 0
         while page := cast("list[bytes]", self.client.zrevrange(key, start, start + PAGE - 1)):
-            yield from map(_text, page)
+            yield from map(text, page)
             start += PAGE
 
     def unlist(self, job: str) -> None:
@@ -300,19 +294,19 @@ class Registry:
         found = self.client.zrangebyscore(self.base + "inflight", "-inf", before, 0, PAGE)
         silent = []
         for member in cast("list[bytes]", found):
-            job, _, chunk = _text(member).rpartition(":")
+            job, _, chunk = text(member).rpartition(":")
             entry = cast("bytes | None", self.client.hget(self.key(job, "running"), chunk))
             if entry is None:
                 self.client.zrem(self.base + "inflight", member)
                 continue
-            task, gen, _ = _text(entry).split()
+            task, gen, _ = text(entry).split()
             silent.append((Given(job, int(chunk), task), gen != "0"))
         return silent
 
     def expired(self) -> list[str]:
         """Return the jobs whose time is over."""
         found = self.client.zrangebyscore(self.base + "expiring", "-inf", self.now())
-        return [_text(job) for job in cast("list[bytes]", found)]
+        return [text(job) for job in cast("list[bytes]", found)]
 
     def to_finalize(self, hold: float) -> list[str]:
         """Claim, for `hold` seconds, the jobs that are to be finalized."""
@@ -320,7 +314,7 @@ class Registry:
         found = cast("list[bytes]", self.client.zrangebyscore(key, "-inf", now))
         if found:
             self.client.zadd(key, dict.fromkeys(found, now + hold), xx=True)
-        return [_text(job) for job in found]
+        return [text(job) for job in found]
 
     def learn(self, endpoint: str, records: int, seconds: float) -> None:
         """Remember how fast one run of a chunk was."""
@@ -338,12 +332,8 @@ class Registry:
         return seconds + micros / 1e6
 
 
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
 def _texts(row: Mapping[Any, Any]) -> dict[str, str]:
-    return {_text(name): _text(value) for name, value in row.items()}
+    return {text(name): text(value) for name, value in row.items()}
 
 
 def _json(value: Mapping[str, Any] | Sequence[Any] | None) -> str:

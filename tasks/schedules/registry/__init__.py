@@ -8,11 +8,11 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any, cast
 
 import redis
 
+from ...lua import register, text
 from ..values import Run, RunState
 
 __all__ = ["Begun", "Record", "Registry"]
@@ -64,13 +64,7 @@ class Registry:
     def __init__(self, client: redis.Redis, base: str) -> None:
         self.client = client
         self.base = base
-        files = {f.name: f for f in resources.files(__package__).iterdir()}
-        common = files.pop("common.lua").read_text("utf-8")
-        self._scripts = {
-            name[:-4]: client.register_script(common + file.read_text("utf-8"))
-            for name, file in files.items()
-            if name.endswith(".lua")
-        }
+        self._scripts = register(client, __package__)
 
     def key(self, name: str, *parts: str) -> str:
         """Return the name of one of a schedule's keys."""
@@ -109,7 +103,7 @@ class Registry:
             times: when its entries are due.
         """
         args = (settings, source, int(change), dealt, *self._planned(name, times))
-        return _text(self._call("put", name, *args))
+        return text(self._call("put", name, *args))
 
     def pause(self, name: str) -> bool:
         """Take a schedule's entries out of RedBeat's index. False: there is no such schedule."""
@@ -151,8 +145,8 @@ class Registry:
 
     def begin(self, name: str, run: Mapping[str, Any], overlap: str, *, late: bool) -> Begun:
         """Decide what becomes of a run whose message was delivered."""
-        verdict, text, replaced = self._call("begin", name, _json(run), overlap, int(late))
-        return Begun(_text(verdict), _run(text), _run(replaced))
+        verdict, begun, replaced = self._call("begin", name, _json(run), overlap, int(late))
+        return Begun(text(verdict), _run(begun), _run(replaced))
 
     def note(self, name: str, run: str, target: str, kind: str) -> bool:
         """Note what a run has started. False: it is not going on any more."""
@@ -167,7 +161,7 @@ class Registry:
 
     def record(self, name: str) -> Record | None:
         """Return a schedule, None for an unknown one."""
-        row = {_text(k): _text(v) for k, v in self._hash(self.key(name)).items()}
+        row = {text(k): text(v) for k, v in self._hash(self.key(name)).items()}
         if "settings" not in row:
             return None
         return Record(
@@ -186,7 +180,7 @@ class Registry:
     def names(self) -> list[str]:
         """Return the names of all schedules, in order."""
         found = cast("set[bytes]", self.client.smembers(f"{self.base}schedules"))
-        return sorted(map(_text, found))
+        return sorted(map(text, found))
 
     def next_time(self, name: str, field: str = "last_due") -> float | None:
         """Return when an entry is due next, None when it never is."""
@@ -200,22 +194,22 @@ class Registry:
     def runs(self, name: str, count: int) -> list[Run]:
         """Return the runs that were due last, newest first."""
         found = self.client.zrevrange(self.key(name, "order"), 0, count - 1)
-        ids = [_text(id_) for id_ in cast("list[bytes]", found)]
+        ids = [text(id_) for id_ in cast("list[bytes]", found)]
         kept = self.client.hmget(self.key(name, "runs"), ids) if ids else []
         return [run for run in map(_run, cast("list[bytes | None]", kept)) if run is not None]
 
     def going(self) -> Iterator[tuple[str, Run]]:
         """Yield the runs that are going on, with their schedules' names."""
         for name, id_ in self._hash(f"{self.base}schedules:going").items():
-            run = self.run(_text(name), _text(id_))
+            run = self.run(text(name), text(id_))
             if run is not None:
-                yield _text(name), run
+                yield text(name), run
 
     def unsaid(self) -> Iterator[tuple[str, Run]]:
         """Yield the runs whose newest state has not been announced, as far as is known."""
         key = f"{self.base}schedules:unsaid"
         for member in cast("set[bytes]", self.client.smembers(key)):
-            name, _, id_ = _text(member).partition(" ")
+            name, _, id_ = text(member).partition(" ")
             run = self.run(name, id_)
             if run is None:
                 self.client.srem(key, member)
@@ -233,10 +227,6 @@ class Registry:
 
     def _hash(self, key: str) -> dict[bytes, bytes]:
         return cast("dict[bytes, bytes]", self.client.hgetall(key))
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _json(value: Mapping[str, Any] | None) -> str:
@@ -260,5 +250,5 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _run(text: bytes | str | None) -> Run | None:
-    return Run.from_text(_text(text)) if text else None
+def _run(found: bytes | str | None) -> Run | None:
+    return Run.from_text(text(found)) if found else None
