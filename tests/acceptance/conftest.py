@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import channels_harness
 import pytest
 import redis
 from celery import Celery
@@ -11,6 +12,7 @@ from celery_sagemaker.config import Settings
 from celery_sagemaker.local.stack import LocalStack
 from celery_sagemaker.tasks.deployment import deployment
 from celery_sagemaker.workers import create_app
+from channels_harness import OwnRedis
 from harness import Environment, Worker
 from rabbitmq import RabbitMQ, own_rabbitmq
 
@@ -69,6 +71,15 @@ def environment(
     for name, value in ours.items():
         monkeypatch.setenv(name, value)
     return {**sagemaker_environment, **ours}
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
+    """A Redis that can be killed."""
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    with channels_harness.own_redis(folder) as made:
+        yield made
 
 
 @pytest.fixture

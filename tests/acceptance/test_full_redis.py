@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import channels_harness
 import pytest
 import redis
 from celery import Celery
@@ -13,15 +12,6 @@ from celery_sagemaker.tasks.deployment import deployment
 from channels_harness import OwnRedis
 from harness import Environment, Worker, behave, calls, calls_of, eventually
 from kombu.exceptions import OperationalError
-
-
-@pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
-    """A Redis that can be filled."""
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    with channels_harness.own_redis(folder) as made:
-        yield made
 
 
 @pytest.fixture

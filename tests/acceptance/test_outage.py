@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import channels_harness
 import pytest
 from celery import Celery
 from celery_sagemaker import tasks
@@ -16,15 +15,6 @@ from test_streams import Reader
 
 #: Seconds for a request to end.
 PATIENCE = 45.0
-
-
-@pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
-    """A Redis that can be killed."""
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    with channels_harness.own_redis(folder) as made:
-        yield made
 
 
 @pytest.fixture

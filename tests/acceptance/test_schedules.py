@@ -11,7 +11,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import channels_harness
 import pytest
 from celery import Celery
 from celery_sagemaker.local.stack import LocalStack
@@ -247,15 +246,6 @@ def test_two_beats_are_as_good_as_one(
     eventually(lambda: len(ended("often")) >= count + 2)
     accounted(sagemaker_local, "often", 1)
     assert first.alive
-
-
-@pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
-    """A Redis that can be killed."""
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    with channels_harness.own_redis(folder) as made:
-        yield made
 
 
 class TestOutage:
