@@ -1,7 +1,7 @@
 """What all workers together are doing, as Redis has it: read in three round trips.
 
 What is read grows with the numbers of worker processes, of S3 locations with awaited outputs, of
-live batch jobs and of open streams; not with the number of requests.
+live batch jobs, of schedules and of open streams; not with the number of requests.
 """
 
 from collections import Counter
@@ -16,12 +16,28 @@ from .deployment import Deployment
 from .ledger import State
 from .limits import LimitState
 from .lua import text
+from .schedules.values import Run
 
 #: Live batch jobs, the oldest, whose state is looked at.
 JOBS = 1_000
 
 #: Endpoints whose limits are looked at.
 ENDPOINTS = 200
+
+#: Schedules that are looked at, the first by name.
+SCHEDULES = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleState:
+    """Where a schedule stands. Times are Unix seconds."""
+
+    next_time: float | None
+    """When beat is to run it; None when it is paused or over. In the past: no beat is up."""
+    last: Run | None
+    """The newest run that has ended and was not merely skipped or missed."""
+    missed: int
+    """Due times that were missed, ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +83,8 @@ class Fleet:
     """Streams that are being produced."""
     subscriptions: int
     """Connections that wait for parts: one for each process and each stream that it reads."""
+    schedules: Mapping[str, ScheduleState]
+    """By name."""
 
 
 def read(parts: Deployment, client: redis.Redis) -> Fleet:
@@ -107,11 +125,13 @@ def read(parts: Deployment, client: redis.Redis) -> Fleet:
         slots=sum(_slots(worker) for worker, score in found["workers"] if score > now),
         streams=len(found["producing"]),
         subscriptions=sum(found["subscriptions"]),
+        schedules=found["states"],
     )
 
 
 def _first(parts: Deployment, client: redis.Redis) -> dict[str, Any]:
     key, batch, prefix = parts.ledger.key, parts.registry.base, parts.settings.prefix
+    schedules = parts.schedules
     with client.pipeline(transaction=False) as pipe:
         asked = {
             "time": pipe.time(),
@@ -132,14 +152,16 @@ def _first(parts: Deployment, client: redis.Redis) -> dict[str, Any]:
             # Producers listen for cancellations, readers for parts: `channels.wire.Keys`.
             "producing": pipe.pubsub_channels(f"{prefix}:{{*}}:ctl"),
             "reading": pipe.pubsub_channels(f"{prefix}:{{*}}:live"),
+            "schedules": pipe.smembers(schedules.names_key),
+            "planned": pipe.zrange(schedules.index_key, 0, -1, withscores=True),
         }
         return dict(zip(asked, pipe.execute(), strict=True))
 
 
-def _second(
-    parts: Deployment, client: redis.Redis, found: Mapping[str, Any]
-) -> dict[str, list[Any]]:
-    ledger, registry = parts.ledger, parts.registry
+def _second(parts: Deployment, client: redis.Redis, found: Mapping[str, Any]) -> dict[str, Any]:
+    ledger, registry, schedules = parts.ledger, parts.registry, parts.schedules
+    names = sorted(map(text, found["schedules"]))[:SCHEDULES]
+    times = {text(entry): score for entry, score in found["planned"]}
     owners = [text(owner) for owner, _ in found["owners"]]
     pending = [ledger.key("pending", text(prefix)) for prefix, _ in found["prefixes"]]
     with client.pipeline(transaction=False) as pipe:
@@ -151,6 +173,8 @@ def _second(
             pipe.zrange(key, 0, 0, withscores=True)
         for job in found["live"]:
             pipe.hget(registry.key(text(job)), "state")
+        for name in names:
+            pipe.hmget(schedules.key(name), "last", "missed")
         if found["reading"]:
             pipe.pubsub_numsub(*found["reading"])
         answers = iter(pipe.execute())
@@ -159,6 +183,10 @@ def _second(
         "submitted": [next(answers) for _ in pending],
         "oldest": [first for _ in pending for first in next(answers)],
         "jobs": [next(answers) for _ in found["live"]],
+        "states": {
+            name: _schedule(times.get(schedules.entry(name, "last_due")), *next(answers))
+            for name in names
+        },
         "subscriptions": [number for _, number in next(answers, [])],
     }
 
@@ -174,6 +202,11 @@ def _tally(found: Mapping[Any, Any]) -> tuple[dict[str, int], dict[tuple[str, st
         else:
             ended[task, state, code] += int(number)
     return dict(accepted), dict(ended)
+
+
+def _schedule(next_time: float | None, last: Any, missed: Any) -> ScheduleState:
+    run = Run.from_text(text(last)) if last else None
+    return ScheduleState(next_time=next_time, last=run, missed=int(missed or 0))
 
 
 def _slots(worker: Any) -> int:

@@ -133,7 +133,7 @@ class FleetCollector:
             return
         up.add_metric((), 1)
         yield up
-        for collect in (_requests, _clock, _limits, _batch):
+        for collect in (_requests, _clock, _limits, _batch, _schedules):
             yield from collect(found)
         yield _gauge("streams", "Streams that are being produced.", found.streams)
         text = "Connections that wait for parts, one for each process and stream."
@@ -209,6 +209,24 @@ def _batch(found: Fleet) -> Iterator[Metric]:
     yield _by("batch_records", "Records whose outcome is on S3.", "outcome", found.records)
     yield _gauge("batch_chunks", "Chunks of batch jobs that workers have.", found.chunks)
     yield _gauge("batch_slots", "Chunks that they can have.", found.slots)
+
+
+def _schedules(found: Fleet) -> Iterator[Metric]:
+    states = found.schedules
+    text = "When beat is to run it next; in the past: no beat is up."
+    planned = {name: s.next_time for name, s in states.items() if s.next_time is not None}
+    yield _gauges("schedule_next_run_timestamp_seconds", text, "schedule", planned)
+    last = GaugeMetricFamily(
+        "sagemaker_schedule_last_run_timestamp_seconds",
+        "When its last run ended, by how.",
+        labels=("schedule", "state"),
+    )
+    for name, state in states.items():
+        if state.last is not None and state.last.ended is not None:
+            last.add_metric((name, state.last.state.value), state.last.ended)
+    yield last
+    missed = {name: state.missed for name, state in states.items()}
+    yield _by("schedule_missed", "Due times that were noticed too late.", "schedule", missed)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -20,6 +20,7 @@ from celery_sagemaker.tasks import observation
 from celery_sagemaker.tasks.deployment import configure, deployment
 from celery_sagemaker.tasks.ledger import Run, State
 from celery_sagemaker.tasks.observation import Called
+from celery_sagemaker.tasks.schedules import RunState
 from celery_sagemaker.workers.meters import MOST_ENDPOINTS, OTHER, FleetCollector, Meters
 from celery_sagemaker.workers.metrics import Metrics
 from prometheus_client import CollectorRegistry, generate_latest
@@ -150,6 +151,38 @@ def test_a_late_clock_is_seen(
     found = shown(registry)
     assert 60 <= found["sagemaker_clock_lag_seconds"] < 90
     assert found["sagemaker_clock_up"] == 0
+
+
+def test_schedules_are_shown_until_they_are_gone(
+    app: Celery, fleet: FleetCollector, registry: CollectorRegistry
+) -> None:
+    """When the next run is, how the last one ended, what was missed; a paused one has no next."""
+    schedules = deployment(app).schedules
+    now = schedules.now()
+    due = now + 60
+    for name in ("nightly", "idle"):
+        times = {"last_due": due}
+        schedules.put(name, "{}", source="api", change=False, dealt=now, times=times)
+    schedules.pause("idle")
+    record = schedules.record("nightly")
+    assert record is not None
+    assert schedules.advance(record, "last_due", dealt=now + 1, then=due, missed=2)
+    run = {"id": "r1", "due": 1.0, "trigger": "schedule", "kind": "invoke", "missed": 0}
+    schedules.begin("nightly", run, "skip", late=False)
+    ended, _ = schedules.finish("nightly", "r1", RunState.FAILED, {"code": "ModelError"})
+    assert ended is not None
+
+    generate_latest(registry)
+    get, labels = registry.get_sample_value, {"schedule": "nightly"}
+    last = {**labels, "state": "FAILED"}
+    assert get("sagemaker_schedule_next_run_timestamp_seconds", labels) == due
+    assert get("sagemaker_schedule_last_run_timestamp_seconds", last) == ended.ended
+    assert get("sagemaker_schedule_missed_total", labels) == 2
+    idle = {"schedule": "idle"}
+    assert get("sagemaker_schedule_next_run_timestamp_seconds", idle) is None
+    assert get("sagemaker_schedule_missed_total", idle) == 0
+    schedules.remove("nightly")
+    assert get("sagemaker_schedule_missed_total", labels) is None
 
 
 def test_callers_cannot_make_series_without_end(registry: CollectorRegistry) -> None:

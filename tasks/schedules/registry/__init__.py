@@ -59,11 +59,17 @@ class Registry:
     Args:
         client: of the state server.
         base: first part of all keys: the ledger's, with its hash tag.
+
+    Attributes:
+        names_key: of the set of all names.
+        index_key: of RedBeat's index, entries by the time at which beat is to look.
     """
 
     def __init__(self, client: redis.Redis, base: str) -> None:
         self.client = client
         self.base = base
+        self.names_key = f"{base}schedules"
+        self.index_key = f"{base}beat::schedule"
         self._scripts = register(client, __package__)
 
     def key(self, name: str, *parts: str) -> str:
@@ -179,12 +185,12 @@ class Registry:
 
     def names(self) -> list[str]:
         """Return the names of all schedules, in order."""
-        found = cast("set[bytes]", self.client.smembers(f"{self.base}schedules"))
+        found = cast("set[bytes]", self.client.smembers(self.names_key))
         return sorted(map(text, found))
 
     def next_time(self, name: str, field: str = "last_due") -> float | None:
         """Return when an entry is due next, None when it never is."""
-        found = self.client.zscore(f"{self.base}beat::schedule", self.entry(name, field))
+        found = self.client.zscore(self.index_key, self.entry(name, field))
         return None if found is None else float(found)
 
     def run(self, name: str, id_: str) -> Run | None:
