@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Self
 
+from pydantic import TypeAdapter, ValidationError
+
 from ...runtime.exceptions import InvalidRequest
 from ...runtime.requests import InvokeEndpointAsyncRequest, InvokeEndpointRequest
 
@@ -110,6 +112,7 @@ class Spec:
         from .records.assembling import AssembleWith  # noqa: PLC0415
         from .records.filters import Filters  # noqa: PLC0415
 
+        self._check_types()
         try:
             self.packing()
             if self.assemble_with is not None:
@@ -138,6 +141,16 @@ class Spec:
         is_prefix = source.data_type is S3DataType.S3_PREFIX
         allowed.check_read(source.location.bucket, source.location.key, inside=is_prefix)
         allowed.check_write(output.bucket, output.key)
+
+    def _check_types(self) -> None:
+        try:
+            TypeAdapter(Spec).validate_json(self.to_text(), strict=True)
+        except TypeError as error:
+            raise InvalidRequest(f"{error}.") from None
+        except ValidationError as error:
+            found = [(".".join(map(str, e["loc"])), e["msg"]) for e in error.errors()]
+            text = "; ".join(f"{name}: {message}" for name, message in found)
+            raise InvalidRequest(f"{text}.") from None
 
     def _check_members(self) -> None:
         known = set()

@@ -41,6 +41,7 @@ def submit(
     client_token: str | None = None,
     expires_in: float | None = None,
     metadata: Mapping[str, str] | None = None,
+    dry_run: bool = False,
     app: Celery | None = None,
     **members: str,
 ) -> Job:
@@ -67,6 +68,7 @@ def submit(
         client_token: up to 256 characters; a second submit with it returns the first one's job.
         expires_in: seconds after which the job is given up, with what it has.
         metadata: up to 16 pairs of strings.
+        dry_run: check all of this, and upload and submit nothing; nobody knows the job returned.
         app: by default Celery's current one.
         members: further members of InvokeEndpoint or InvokeEndpointAsync, in snake case.
 
@@ -76,8 +78,7 @@ def submit(
     """
     app = this_app(app)
     parts, id_ = deployment(app), uuid.uuid4().hex
-    if client_token is not None and not 0 < len(client_token) <= TOKEN:
-        raise InvalidRequest(f"A client token has 1 to {TOKEN} characters.")
+    _check_once(client_token, expires_in)
     given = parts.settings.endpoint(endpoint)
     defaults = {"accept": given.accept} if given.accept else {}
     source, upload = _input(
@@ -105,6 +106,8 @@ def submit(
     )
     spec.validate()
     spec.check(parts.allowed)
+    if dry_run:
+        return Job(id_, app)
     if upload is not None and not (client_token and parts.registry.job_of(client_token)):
         from .records.inputs import upload as put  # noqa: PLC0415 - loads boto3
 
@@ -136,6 +139,16 @@ def _create(
     # Also for a job that the token had: whoever made it may have died before this.
     batch_plan.apply_async(kwargs=schedule.message(found), task_id=found)
     return Job(found, app)
+
+
+def _check_once(client_token: object, expires_in: object) -> None:
+    """Check what is the submit's and not the job's."""
+    if client_token is not None and not (
+        isinstance(client_token, str) and 0 < len(client_token) <= TOKEN
+    ):
+        raise InvalidRequest(f"A client token has 1 to {TOKEN} characters.")
+    if expires_in is not None and not (isinstance(expires_in, int | float) and expires_in > 0):
+        raise InvalidRequest("expires_in is a number of seconds, more than 0.")
 
 
 def _input(

@@ -1,6 +1,7 @@
 """What a run starts, and how it is stopped: a task of ours, or a batch job."""
 
 import contextlib
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -62,14 +63,19 @@ def stop(app: Celery, kind: str, target: str) -> None:
 
 
 def check(app: Celery, settings: ScheduleSettings) -> None:
-    """Make the messages of a run and of what comes before it, and send neither.
+    """Make what a run and the invocation before it would send, and send neither.
 
     Raises:
         InvalidRequest: no run could be right.
     """
     example = target_id("check")
-    if settings.run != "batch":
-        task(app, settings.run).draft((), arguments(settings, example, 0.0), example)
+    given = arguments(settings, example, time.time())
+    if settings.run == "batch":
+        from ..batch import submit  # noqa: PLC0415
+
+        submit(**given, dry_run=True, app=app)
+    else:
+        task(app, settings.run).draft((), given, example)
     if settings.prewarm_payload is not None:
         kwargs = {"endpoint": settings.endpoint, "payload": settings.prewarm_payload}
         task(app, prewarm_kind(settings)).draft((), kwargs, example)

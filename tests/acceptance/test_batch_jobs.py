@@ -138,6 +138,9 @@ def test_the_command_line(
 
     worker.start()
     path = str(written(tmp_path, 20))
+    assert command("submit", "echo", "-i", path, "--dry-run") == (0, "")
+    assert command("submit", "echo", "-i", path, "--dry-run", "--split-type", "Word")[0] == 2
+    assert command("list") == (0, "")
     code, printed = command("submit", "echo", "-i", path, "--metadata", "team=a", "--wait")
     assert code == 0
     job = printed.strip()

@@ -13,6 +13,7 @@ from celery import Celery
 from celery.beat import Service
 from celery.exceptions import ImproperlyConfigured
 from celery_sagemaker.config import Settings
+from celery_sagemaker.config.schedules import ScheduleSettings
 from celery_sagemaker.runtime.exceptions import ModelError
 from celery_sagemaker.tasks import deployment, schedules
 from celery_sagemaker.tasks.base import HandedBack
@@ -21,6 +22,7 @@ from celery_sagemaker.tasks.deployment import Deployment
 from celery_sagemaker.tasks.exceptions import InvalidSchedule, NoSuchSchedule, ScheduleExists
 from celery_sagemaker.tasks.ledger import Run, State
 from celery_sagemaker.tasks.schedules import RunState, ending, starting, sync
+from celery_sagemaker.tasks.schedules.reading import to_text
 from celery_sagemaker.tasks.schedules.task import message
 from celery_sagemaker.tasks.schedules.timing import Timing
 from celery_sagemaker.workers import create_app, install
@@ -277,12 +279,41 @@ def test_a_batch_job_is_submitted_once(app: Celery, parts: Deployment) -> None:
     assert (run.state, run.reason) == (RunState.FAILED, {"code": "NoSuchKey"})
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"assemble_with": "Glue"},
+        {"max_records": 0},
+        {"max_records": "many"},
+        {"repeatable": "yes"},
+        {"expires_in": "soon"},
+        {"split_typ": "Line"},
+        {"input_filter": "$["},
+        {"metadata": {"run": 1}},
+    ],
+)
+def test_a_bad_batch_job_is_refused_where_it_is_added(
+    app: Celery, parts: Deployment, options: dict[str, Any]
+) -> None:
+    """What `batch.submit` would refuse at night is refused now; nothing is written or sent."""
+    with pytest.raises(InvalidSchedule):
+        schedules.add(
+            "nightly", cron="0 2 * * *", run="batch", endpoint="echo", options=options,
+            input="s3://b/{date}.jsonl", output="s3://b/out",
+        )  # fmt: skip
+    assert schedules.list_all() == []
+    assert list(list_jobs(app=app)) == []
+    assert parts.ledger.counts() == {}
+
+
 def test_a_bad_batch_job_fails_its_run(app: Celery, parts: Deployment) -> None:
     """What `batch.submit` refuses is the run's reason; nothing waits for it."""
-    schedules.add(
-        "nightly", cron="0 2 * * *", run="batch", endpoint="echo",
+    bad = ScheduleSettings(
+        cron="0 2 * * *", run="batch", endpoint="echo",
         input="s3://b/in", output="s3://b/out", options={"assemble_with": "Glue"},
     )  # fmt: skip
+    now, text = parts.schedules.now(), to_text(bad)
+    parts.schedules.put("nightly", text, source="file", change=False, dealt=now, times={})
     task = app.tasks["sagemaker.schedule"]
     given = message("nightly", parts.schedules.now(), run="r1")
     task.apply(kwargs=given, task_id="r1")

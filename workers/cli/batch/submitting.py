@@ -63,6 +63,9 @@ def submit(
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="May be repeated.")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, and submit nothing.")
+    ] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the job to its end.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -97,9 +100,12 @@ def submit(
             client_token=client_token,
             expires_in=expires_in,
             metadata=_pairs(metadata or []),
+            dry_run=dry_run,
             app=app,
             **{name: value for name, value in members.items() if value is not None},
         )
+        if dry_run:
+            return
         console.print_json({"id": job.id}) if as_json else typer.echo(job.id)
         if wait:
             follow(job, None)
