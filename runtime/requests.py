@@ -5,11 +5,11 @@ botocore's own model before anything is sent.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from . import service, validation
-from .values import Value
+from .values import Value, names
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Request(Value):
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of botocore's client method; None is left out."""
-        given = ((m.name, getattr(self, m.name)) for m in fields(self))  # type: ignore[arg-type]
+        given = ((name, getattr(self, name)) for name in names(type(self)))
         return {service.api_name(name): value for name, value in given if value is not None}
 
     def validate(self) -> None:

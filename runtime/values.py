@@ -2,10 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache
 from typing import Any, ClassVar, Self
 
 from . import jsonbytes
 from .exceptions import InvalidRequest
+
+
+@cache
+def names(cls: type) -> tuple[str, ...]:
+    """Return the names of a dataclass' fields; asking `dataclasses` costs more than using them."""
+    return tuple(member.name for member in fields(cls))
 
 
 class Value:
@@ -19,11 +26,10 @@ class Value:
     def to_json(self) -> dict[str, Any]:
         """Return JSON values; members that are None are left out."""
         values: dict[str, Any] = {"operation": self.operation}
-        for member in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, member.name)
+        for name in names(type(self)):
+            value = getattr(self, name)
             if value is not None:
-                is_body = isinstance(value, bytes)
-                values[member.name] = jsonbytes.to_json(value) if is_body else value
+                values[name] = jsonbytes.to_json(value) if isinstance(value, bytes) else value
         return values
 
     @classmethod
@@ -36,8 +42,7 @@ class Value:
         """
         members = dict(values)
         operation = members.pop("operation", cls.operation)
-        known = {member.name for member in fields(cls)}  # type: ignore[arg-type]
-        unknown = sorted(set(members) - known)
+        unknown = sorted(members.keys() - set(names(cls)))
         if operation != cls.operation or unknown:
             wrong = f"members {', '.join(unknown)}" if unknown else f"operation {operation}"
             raise InvalidRequest(f"{cls.operation} does not have {wrong}.")

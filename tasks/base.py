@@ -166,7 +166,7 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
         """
         given = {"link": link, "link_error": link_error, "shadow": shadow, **options}
         request = self.prepare(args, kwargs, task_id, **given)
-        if self.app.conf.task_always_eager:
+        if not request.row:
             return self.publish(request, producer)
         self.deployment.ledger.accept(request.id, **request.row)
         self.accepted(request)
@@ -186,16 +186,20 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
         """
         id_ = task_id or uuid.uuid4().hex
         args, kwargs = self._composed(args or (), kwargs or {}, id_, options)
-        app, endpoint = self.app, messages.endpoint_of(kwargs)
-        options = publications.as_moments(options, app.now())
+        endpoint, delay = messages.endpoint_of(kwargs), 0.0
+        if publications.TIMES & options.keys():
+            now = self.app.now()
+            options = publications.as_moments(options, now)
+            delay = publications.seconds_until(options.get("eta"), now)
         options = {**publications.reprs(endpoint), **options}
         call = {"args": args, "kwargs": kwargs, "task_id": id_, **options}
-        if app.conf.task_always_eager:
+        if self.app.conf.task_always_eager:
             return Publication(id_, call, {}, 0.0)
-        delay = publications.seconds_until(options.pop("eta", None), app.now())
+        options.pop("eta", None)
         if not delay:
             call.pop("eta", None)
-        return Publication(id_, call, self._row(id_, args, kwargs, options, delay), delay)
+        row = self._row(id_, args, kwargs, options)
+        return Publication(id_, call, {**row, "endpoint": endpoint, "delay": delay}, delay)
 
     def publish(self, request: Publication, producer: Any = None) -> "AsyncResult[Any]":
         """Send a request's message; one that waits has none yet."""
@@ -229,9 +233,7 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
             parent.add_trail(result)
         return result
 
-    def _row(
-        self, id_: str, args: Any, kwargs: Any, options: Mapping[str, Any], delay: float
-    ) -> dict[str, Any]:
+    def _row(self, id_: str, args: Any, kwargs: Any, options: Mapping[str, Any]) -> dict[str, Any]:
         app, kept = self.app, {k: v for k, v in options.items() if k != "shadow"}
         parent = app.current_worker_task
         if parent is not None and kept.get("root_id") is None:
@@ -241,8 +243,6 @@ class LedgerTask(celery.Task):  # type: ignore[type-arg]
             "task": self.name,
             "signature": publications.signature(self.name, args, kwargs, id_, kept),
             "lane": publications.lane_of(app, self.name, options),
-            "endpoint": messages.endpoint_of(kwargs),
-            "delay": delay,
         }
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
