@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from . import service, validation
-from .values import Value, names
+from .values import Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,11 @@ class HttpRequest:
 class Request(Value):
     """A request of one operation."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of botocore's client method; None is left out."""
-        given = ((name, getattr(self, name)) for name in names(type(self)))
+        given = ((name, getattr(self, name)) for name in self.__slots__)
         return {service.api_name(name): value for name, value in given if value is not None}
 
     def validate(self) -> None:

@@ -1,24 +1,16 @@
 """What requests and responses have in common: an operation, and a JSON form without loss."""
 
 from collections.abc import Mapping
-from dataclasses import fields
-from functools import cache
 from typing import Any, ClassVar, Self
 
 from . import jsonbytes
 from .exceptions import InvalidRequest
 
 
-@cache
-def names(cls: type) -> tuple[str, ...]:
-    """Return the names of a dataclass' fields; asking `dataclasses` costs more than using them."""
-    return tuple(member.name for member in fields(cls))
-
-
 class Value:
-    """A frozen dataclass that mirrors a shape of the API in snake case."""
+    """A frozen dataclass with slots, which mirrors a shape of the API in snake case."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
 
     operation: ClassVar[str]
     """The operation's name in the API; marks the JSON form."""
@@ -26,7 +18,7 @@ class Value:
     def to_json(self) -> dict[str, Any]:
         """Return JSON values; members that are None are left out."""
         values: dict[str, Any] = {"operation": self.operation}
-        for name in names(type(self)):
+        for name in self.__slots__:
             value = getattr(self, name)
             if value is not None:
                 values[name] = jsonbytes.to_json(value) if isinstance(value, bytes) else value
@@ -42,7 +34,7 @@ class Value:
         """
         members = dict(values)
         operation = members.pop("operation", cls.operation)
-        unknown = sorted(members.keys() - set(names(cls)))
+        unknown = sorted(members.keys() - set(cls.__slots__))
         if operation != cls.operation or unknown:
             wrong = f"members {', '.join(unknown)}" if unknown else f"operation {operation}"
             raise InvalidRequest(f"{cls.operation} does not have {wrong}.")

@@ -7,7 +7,6 @@ A caller writes `invoke.delay("endpoint", payload, content_type=...)`. What trav
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Generic, Self, TypeVar
 
 from ..runtime import payloads, responses
@@ -18,7 +17,6 @@ from ..runtime.requests import (
     InvokeEndpointWithResponseStreamRequest,
 )
 from ..runtime.responses import AsyncInferenceOutput
-from ..runtime.values import names
 from .exceptions import MalformedMessage
 
 #: Version of the message's form; a worker reads this one and older ones.
@@ -190,13 +188,8 @@ def _arrange(args: Sequence[Any], members: dict[str, Any]) -> tuple[str, Any]:
     return endpoint, payload
 
 
-@cache
-def _members(request_type: type[R]) -> frozenset[str]:
-    return frozenset(names(request_type)) - {"endpoint_name", "body"}
-
-
 def _refuse_unknown(request_type: type[R], members: Mapping[str, Any]) -> None:
-    known = _members(request_type)
+    known = set(request_type.__slots__) - {"endpoint_name", "body"}
     unknown = sorted(members.keys() - known)
     if unknown:
         raise InvalidRequest(
