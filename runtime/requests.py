@@ -5,7 +5,7 @@ botocore's own model before anything is sent.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from . import service, validation
@@ -25,11 +25,11 @@ class HttpRequest:
 class Request(Value):
     """A request of one operation."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of botocore's client method; None is left out."""
-        given = ((m.name, getattr(self, m.name)) for m in fields(self))  # type: ignore[arg-type]
+        given = ((name, getattr(self, name)) for name in self.__slots__)
         return {service.api_name(name): value for name, value in given if value is not None}
 
     def validate(self) -> None:

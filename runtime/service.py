@@ -28,6 +28,7 @@ class Description:
     service_id: str
 
 
+@cache
 def api_name(member: str) -> str:
     """Return a member's name in the API, for its name in snake case."""
     return _API_NAMES.get(member) or "".join(part.capitalize() for part in member.split("_"))
@@ -71,6 +72,7 @@ def serialize(operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
     return dict(made)
 
 
+@cache
 def members(operation: str) -> frozenset[str]:
     """Return the names that the operation's request has in the installed botocore."""
     shape = operation_model(operation).input_shape

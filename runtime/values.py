@@ -1,7 +1,6 @@
 """What requests and responses have in common: an operation, and a JSON form without loss."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any, ClassVar, Self
 
 from . import jsonbytes
@@ -9,9 +8,9 @@ from .exceptions import InvalidRequest
 
 
 class Value:
-    """A frozen dataclass that mirrors a shape of the API in snake case."""
+    """A frozen dataclass with slots, which mirrors a shape of the API in snake case."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
 
     operation: ClassVar[str]
     """The operation's name in the API; marks the JSON form."""
@@ -19,11 +18,10 @@ class Value:
     def to_json(self) -> dict[str, Any]:
         """Return JSON values; members that are None are left out."""
         values: dict[str, Any] = {"operation": self.operation}
-        for member in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, member.name)
+        for name in self.__slots__:
+            value = getattr(self, name)
             if value is not None:
-                is_body = isinstance(value, bytes)
-                values[member.name] = jsonbytes.to_json(value) if is_body else value
+                values[name] = jsonbytes.to_json(value) if isinstance(value, bytes) else value
         return values
 
     @classmethod
@@ -36,8 +34,7 @@ class Value:
         """
         members = dict(values)
         operation = members.pop("operation", cls.operation)
-        known = {member.name for member in fields(cls)}  # type: ignore[arg-type]
-        unknown = sorted(set(members) - known)
+        unknown = sorted(members.keys() - set(cls.__slots__))
         if operation != cls.operation or unknown:
             wrong = f"members {', '.join(unknown)}" if unknown else f"operation {operation}"
             raise InvalidRequest(f"{cls.operation} does not have {wrong}.")

@@ -189,8 +189,8 @@ def _arrange(args: Sequence[Any], members: dict[str, Any]) -> tuple[str, Any]:
 
 
 def _refuse_unknown(request_type: type[R], members: Mapping[str, Any]) -> None:
-    known = set(request_type.__dataclass_fields__) - {"endpoint_name", "body"}
-    unknown = sorted(set(members) - known)
+    known = set(request_type.__slots__) - {"endpoint_name", "body"}
+    unknown = sorted(members.keys() - known)
     if unknown:
         raise InvalidRequest(
             f"{request_type.operation} has no member {shorten(', '.join(unknown))};"

@@ -12,6 +12,10 @@ from kombu.utils.json import dumps
 LOCAL_OPTIONS = ("producer", "connection", "publisher", "router", "result_cls", "add_to_parent")
 
 
+#: Options of a publication that say when.
+TIMES = frozenset({"countdown", "eta", "expires"})
+
+
 @dataclass(frozen=True, slots=True)
 class Publication:
     """A request that can be accepted and sent."""
@@ -20,7 +24,7 @@ class Publication:
     call: Mapping[str, Any]
     """Arguments of Celery's own `apply_async`."""
     row: Mapping[str, Any]
-    """Arguments of the ledger's `accept`, beside the id."""
+    """Arguments of the ledger's `accept`, beside the id; none where there is no ledger."""
     delay: float
     """Seconds for which it waits as a row."""
 

@@ -102,6 +102,8 @@ class Limits:
             refused: told of a refusal; raises, or returns when it is time to ask again.
             waiter: names whoever comes back after a refusal.
         """
+        if not self._gate(name).settings.limiting:
+            return function()
         waiter = waiter or uuid.uuid4().hex
         while not (admission := self.admit(name, waiter=waiter)):
             refused(admission)

@@ -5,13 +5,15 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ....runtime.exceptions import InvalidRequest
 from .exceptions import FilterMismatch
 from .jsontext import SPACE, dump, is_json, loads, members
-from .paths import Project, compile_path
 from .values import Format, Record
+
+if TYPE_CHECKING:
+    from .paths import Project
 
 #: Members of a joined object, as Batch Transform names them.
 OUTPUT = "SageMakerOutput"
@@ -67,7 +69,7 @@ class Filters:
     """
 
     def __init__(
-        self, format_: Format, input_: Project | None, output: Project | None, *, joins: bool
+        self, format_: Format, input_: "Project | None", output: "Project | None", *, joins: bool
     ) -> None:
         self._format = format_
         self._input = input_
@@ -84,6 +86,8 @@ class Filters:
             InvalidRequest: one of them is no JSONPath that Batch Transform has, or the records
                 have neither JSON nor columns.
         """
+        from .paths import compile_path  # noqa: PLC0415 - python-jsonpath is for batch jobs
+
         joins = processing.join_source is JoinSource.INPUT
         input_ = compile_path(processing.input_filter, columns=format_ is Format.CSV)
         output = compile_path(processing.output_filter, columns=joins and format_ is Format.CSV)
