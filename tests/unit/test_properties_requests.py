@@ -63,6 +63,11 @@ def given_requests(draw: st.DrawFn) -> Any:
 @given(given_requests())
 @example(requests.InvokeEndpointRequest(endpoint_name="e", body=b"", accept="a\r\nHost: x"))
 @example(requests.InvokeEndpointRequest(endpoint_name="e/../x", body=b""))
+@example(
+    requests.InvokeEndpointAsyncRequest(
+        endpoint_name="e", body=b"", invocation_timeout_seconds=True
+    )
+)
 @example(requests.InvokeEndpointAsyncRequest(endpoint_name="e\n", input_location="s3://b/k"))
 def test_a_request_can_be_sent_or_is_refused(request: Any) -> None:
     """What is taken becomes an HTTP request that says what was given, and nothing more."""
