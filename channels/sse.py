@@ -37,7 +37,9 @@ ENDINGS = (StreamFailed, StreamCancelled)
 def message(name: str, data: Mapping[str, Any], id_: object = None) -> bytes:
     """Write one event. Its data is JSON, thus one line, whatever the record has in it."""
     head = f"id: {id_}\n" if id_ else ""
-    return f"{head}event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+    text = f"{head}event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
+    # Half of a surrogate pair is no UTF-8, but Python's escape of it is JSON's.
+    return text.encode("utf-8", "backslashreplace")
 
 
 def of_event(event: Event) -> bytes:

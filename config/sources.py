@@ -22,6 +22,9 @@ FILE = Path("celery-sagemaker.toml")
 #: neither has two names that differ in case only, so that both sources are joined in lower case.
 NAMED = frozenset({"endpoints", "retries"})
 
+#: What is wrong with a variable that stands for a section.
+NOT_JSON = "is not JSON, which a whole section has to be"
+
 Key = tuple[str, ...]
 
 
@@ -44,7 +47,8 @@ def read_file(path: Path) -> dict[str, Any]:
             return lower_names(tomllib.load(file))
     except OSError as error:
         raise SettingsError({str(path): f"cannot be read: {error.strerror}"}) from error
-    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
+    # TOMLDecodeError, UnicodeDecodeError, and arrays in each other without end.
+    except (ValueError, RecursionError) as error:
         raise SettingsError({str(path): f"is not TOML: {error}"}) from error
 
 
@@ -67,11 +71,19 @@ def read_environment(model: type[BaseSettings]) -> dict[str, Any]:
     )
     try:
         return lower_names(source())
-    except UnreadableVariable as error:
-        # Its message names the field between quotes, and does not show the value.
-        field = str(error).split('"')[1]
-        name = variables().get((field,), field)
-        raise SettingsError({name: "is not JSON, which a whole section has to be"}) from None
+    except (UnreadableVariable, RecursionError):
+        raise SettingsError(dict.fromkeys(_unreadable(source), NOT_JSON)) from None
+
+
+def _unreadable(source: EnvSettingsSource) -> Iterator[str]:
+    """The variables that cannot be read, each by itself: what is raised names fields only."""
+    everything = source.env_vars
+    for name in variables().values():
+        source.env_vars = {name.lower(): everything[name.lower()]}
+        try:
+            source()
+        except (UnreadableVariable, RecursionError):
+            yield name
 
 
 def variables() -> dict[Key, str]:

@@ -154,8 +154,6 @@ def translate(classify: Classify | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except boto.EventStreamError as error:
-        raise stream_error(error.response) from error
     except boto.ClientError as error:
         raise (classify or service_error)(error.response) from error
     except tuple(TABLE) as error:
@@ -191,15 +189,6 @@ def service_error(response: Mapping[str, Any]) -> ours.ServiceError:
         found = ours.UnknownServiceError
         members["error_code"] = code
     return found(message or f"{found().message} (HTTP {members.get('http_status')})", members)
-
-
-def stream_error(response: Mapping[str, Any]) -> ours.StreamError:
-    """Return the error that an exception event of a response stream is."""
-    code, message, members = _answer(response)
-    found = ours.ModelStreamError if code == "ModelStreamError" else ours.InternalStreamFailure
-    if found is ours.ModelStreamError and "ErrorCode" in response:
-        members["error_code"] = response["ErrorCode"]
-    return found(message or None, members)
 
 
 def s3_error(response: Mapping[str, Any]) -> ours.InferenceError:

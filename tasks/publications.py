@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import celery
@@ -74,8 +74,10 @@ def as_moments(options: Mapping[str, Any], now: datetime) -> dict[str, Any]:
 def _moment(value: float | datetime | str, now: datetime) -> str:
     if isinstance(value, str):
         return value
-    moment = value if isinstance(value, datetime) else now + timedelta(seconds=value)
-    return moment.isoformat()
+    if isinstance(value, datetime):
+        return value.isoformat()
+    # Within one zone Python counts what clocks on the wall show: summer time would move it.
+    return (now.astimezone(UTC) + timedelta(seconds=value)).isoformat()
 
 
 def seconds_until(moment: str | None, now: datetime) -> float:
@@ -88,4 +90,4 @@ def seconds_until(moment: str | None, now: datetime) -> float:
     due = datetime.fromisoformat(moment)
     if due.tzinfo is None:
         due = due.replace(tzinfo=now.tzinfo)
-    return max(0.0, (due - now).total_seconds())
+    return max(0.0, (due.astimezone(UTC) - now.astimezone(UTC)).total_seconds())

@@ -109,11 +109,10 @@ def is_theirs(message: Any) -> bool:
     if name is None or name.startswith(OURS):
         return False
     try:
-        # Celery makes a key of any id, and breaks at what is no text.
-        str.encode(headers.get("id"))
+        # Celery makes a key of any id, and breaks at what is empty, or no text.
+        return bool(str.encode(headers.get("id")))
     except (TypeError, UnicodeEncodeError):
         return False
-    return True
 
 
 def refuse(app: Celery, message: Any, error: MalformedMessage) -> None:

@@ -2,7 +2,9 @@
 -- KEYS  1 permits (sorted set), 2 waiting (sorted set), 3 state (hash)
 -- ARGV  1 settings as JSON: lease, keep (seconds); max (0: any number), adaptive, backoff, interval; min_wait, max_wait,
 --         guess, waiting, grace; breaker, calls, share, window, cooldown, probes
--- "now", in seconds by Redis' clock, is set before.
+-- "now" is in seconds by Redis' clock.
+local t = redis.call('TIME')
+local now = t[1] + t[2] / 1e6
 local PERMITS, WAITING, STATE = KEYS[1], KEYS[2], KEYS[3]
 local FIELDS = {'limit', 'cut_at', 'seconds', 'epoch', 'retry_at', 'given', 'refill', 'passed', 'bucket', 'up', 'down',
   'up_before', 'down_before'}

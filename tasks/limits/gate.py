@@ -6,13 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from importlib import resources
 from typing import Any
 
 import redis
 
 from ...config.sections import LimitSettings
-from ..lua import text
+from ..lua import register, text
 from . import aimd, semaphore
 from .breaker import BreakerState
 from .outcomes import Tally
@@ -23,11 +22,8 @@ logger = logging.getLogger(__name__)
 #: have been scaled, mended or replaced.
 IDLE = 3600
 
-#: How the scripts learn what time it is.
-CLOCK = "local t = redis.call('TIME')\nlocal now = t[1] + t[2] / 1e6\n"
-
+#: What every script has before it, in this order: each stands on those before.
 _PARTS = ("common", "aimd", "semaphore", "breaker")
-_NAMES = ("admit", "report", "renew", "state")
 
 
 class Reason(StrEnum):
@@ -69,20 +65,9 @@ class LimitState:
         return asdict(self)
 
 
-def scripts(client: redis.Redis, clock: str = CLOCK) -> dict[str, Any]:
-    """Put the scripts together.
-
-    Args:
-        client: runs them.
-        clock: Lua that sets `now`.
-    """
-    folder = resources.files(__package__)
-
-    def read(name: str) -> str:
-        return folder.joinpath(f"{name}.lua").read_text("utf-8")
-
-    parts = clock + "".join(map(read, _PARTS))
-    return {name: client.register_script(parts + read(name)) for name in _NAMES}
+def scripts(client: redis.Redis) -> dict[str, Any]:
+    """Register the scripts with the client that runs them."""
+    return register(client, __package__, _PARTS)
 
 
 class Gate:

@@ -13,7 +13,6 @@ from celery_sagemaker.runtime.s3 import S3Location
 from celery_sagemaker.tasks import batch, invoke, invoke_async, schedules, stream
 from celery_sagemaker.tasks.deployment import deployment
 from celery_sagemaker.tasks.exceptions import InvalidSchedule
-from celery_sagemaker.workers import create_app
 from celery_sagemaker.workers.iam import Role, Scope, policy
 from harness import Environment, Worker, behave
 from policy_guard import Guard, guarding
@@ -38,7 +37,7 @@ def guard(sagemaker_local: LocalStack) -> Iterator[Guard]:
 
 
 @pytest.fixture
-def guarded(
+def environment(
     environment: Environment,
     guard: Guard,
     sagemaker_local: LocalStack,
@@ -77,20 +76,9 @@ def guarded(
 
 
 @pytest.fixture
-def producer(guarded: Environment) -> Iterator[Celery]:
-    """A web process' app, in this process."""
-    made = create_app(Settings.load())
-    made.set_current()
-    made.set_default()
-    yield made
-    deployment(made).close()
-    made.close()
-
-
-@pytest.fixture
-def guarded_worker(guarded: Environment, producer: Celery, tmp_path: Path) -> Iterator[Worker]:
+def guarded_worker(environment: Environment, app: Celery, tmp_path: Path) -> Iterator[Worker]:
     """A worker that is somebody else."""
-    made = Worker(guarded, tmp_path / "worker.log", "celery_sagemaker.workers.app")
+    made = Worker(environment, tmp_path / "worker.log", "celery_sagemaker.workers.app")
     made.start()
     yield made
     made.kill()
@@ -136,9 +124,7 @@ def test_everything_is_allowed_that_is_needed(
     assert granted[WORKER] - guard.used[WORKER] == {"s3:AbortMultipartUpload", "s3:DeleteObject"}
 
 
-def test_a_schedule_for_an_endpoint_that_is_not_there_is_refused(
-    guard: Guard, producer: Celery
-) -> None:
+def test_a_schedule_for_an_endpoint_that_is_not_there_is_refused(guard: Guard, app: Celery) -> None:
     """By whoever may describe any endpoint: there is none, rather than none to be seen."""
     with pytest.raises(InvalidSchedule, match="there is no endpoint nowhere"):
         schedules.add("s", every=60, endpoint="nowhere", payload="x")
@@ -147,13 +133,13 @@ def test_a_schedule_for_an_endpoint_that_is_not_there_is_refused(
 
 
 def test_what_is_not_granted_is_refused(
-    guard: Guard, producer: Celery, sagemaker_local: LocalStack
+    guard: Guard, app: Celery, sagemaker_local: LocalStack
 ) -> None:
     """The guard sees what a policy lacks; without that, the other test would show nothing."""
     whole = guard.policies[WORKER]
     lesser = [one for one in whole["Statement"] if one["Sid"] != "FindAsyncOutputs"]
     absent = S3Location.parse(f"s3://{sagemaker_local.bucket}/outputs/absent")
-    store = deployment(producer).store
+    store = deployment(app).store
     guard.policies[PRODUCER] = whole
     assert store.head(absent) is None
     assert list(store.list(absent)) == []

@@ -1,10 +1,13 @@
 """A Redis client whose scripts read a clock that a test moves, for tests against models."""
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import redis
 from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 #: How scripts read the time.
 TIME = "redis.call('TIME')"
@@ -68,3 +71,26 @@ def examples(share: float, steps: int) -> settings:
         stateful_step_count=steps,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     )
+
+
+@contextmanager
+def connected(url: str) -> Iterator[ClockedRedis]:
+    """Connect to the session's Redis."""
+    client = ClockedRedis.from_url(url)
+    assert isinstance(client, ClockedRedis)
+    with client:
+        yield client
+
+
+def drive(machine: type[RuleBasedStateMachine], url: str, share: float, steps: int) -> None:
+    """Run a state machine on a real Redis, which it finds as `client`.
+
+    Args:
+        machine: drives Redis and its model.
+        url: of the session's Redis.
+        share: of the profile's number of examples.
+        steps: commands in one example.
+    """
+    with connected(url) as client:
+        made = type(machine.__name__, (machine,), {"client": client})
+        run_state_machine_as_test(made, settings=examples(share, steps))

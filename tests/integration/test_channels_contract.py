@@ -60,11 +60,7 @@ def start(
 @pytest.fixture
 def publish(sagemaker_redis_url: str, options: ChannelOptions) -> Callable[..., Publisher]:
     """Open the stream `s`."""
-
-    def opened(**more: Any) -> Publisher:
-        return Publisher.open("s", sagemaker_redis_url, **{"options": options, **more})
-
-    return opened
+    return partial(Publisher.open, "s", sagemaker_redis_url, options=options)
 
 
 @pytest.fixture

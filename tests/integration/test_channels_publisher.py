@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +48,7 @@ def options() -> ChannelOptions:
 @pytest.fixture
 def publish(sagemaker_redis_url: str, options: ChannelOptions) -> Open:
     """Open the stream `s`."""
-
-    def opened(**more: Any) -> Publisher:
-        return Publisher.open("s", sagemaker_redis_url, **{"options": options, **more})
-
-    return opened
+    return partial(Publisher.open, "s", sagemaker_redis_url, options=options)
 
 
 @pytest.fixture

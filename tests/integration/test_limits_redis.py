@@ -23,7 +23,7 @@ from celery_sagemaker.tasks.limits.semaphore import GRACE, GUESS, asked_back, gr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from hypothesis.stateful import run_state_machine_as_test as run_machine
+from model_clock import ClockedRedis, connected, drive
 
 #: Seconds that a permit is leased to a holder of the models.
 LEASE = 30.0
@@ -31,10 +31,12 @@ LEASE = 30.0
 #: The breaker's defaults, but for the number of calls.
 THRESHOLDS = Thresholds(calls=8, share=0.5, window=30.0, cooldown=15.0, probes=3)
 
-#: Examples of each property: real Redis, about 0.1 ms a script.
+#: When the tests with a clock begin.
+START = 1_700_000_000.0
+
+#: Examples of each property: real Redis, about 0.1 ms a script. Each has an endpoint of its own.
 EXAMPLES = settings(
-    max_examples=60,
-    stateful_step_count=40,
+    max_examples=round(settings().max_examples * 0.6),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
@@ -48,6 +50,14 @@ def client(sagemaker_redis_url: str) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
+def clock(sagemaker_redis_url: str) -> Iterator[ClockedRedis]:
+    """A connection whose scripts read a clock of the test's own."""
+    with connected(sagemaker_redis_url) as made:
+        made.set_clock(START)
+        yield made
+
+
+@pytest.fixture
 def prefix() -> str:
     """Keys of the test's own."""
     return f"test-{uuid.uuid4().hex}"
@@ -56,26 +66,6 @@ def prefix() -> str:
 def limits(client: redis.Redis, prefix: str, **values: object) -> Limits:
     """One process' limits; `values` are those of every endpoint."""
     return Limits(client, prefix, Settings(limits=values))
-
-
-class Clock:
-    """A clock that the scripts read instead of Redis'."""
-
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
-        self._key = f"test-clock-{uuid.uuid4().hex}"
-        self.now = 1_700_000_000.0
-        self.advance(0.0)
-
-    @property
-    def lua(self) -> str:
-        """What sets `now`."""
-        return f"local now = tonumber(redis.call('GET', '{self._key}'))\n"
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass."""
-        self.now += seconds
-        self._client.set(self._key, repr(self.now), ex=60)
 
 
 @dataclass
@@ -153,16 +143,16 @@ OUTCOMES = st.dictionaries(
 class Machine(RuleBasedStateMachine):
     """Drives an endpoint in Redis and its model with the same commands."""
 
-    client: redis.Redis
+    client: ClockedRedis
 
     @initialize(maximum=st.integers(1, 40))
     def begin(self, maximum: int) -> None:
         """Start with a new endpoint."""
-        self.clock = Clock(self.client)
+        self.clock = self.client
+        self.clock.set_clock(START)
         configured = LimitSettings(max_concurrency=maximum, breaker=True, breaker_calls=8)
         prefix = f"test-{uuid.uuid4().hex}"
-        ready = scripts(self.client, self.clock.lua)
-        self.gate = Gate(ready, prefix, "churn", configured, LEASE)
+        self.gate = Gate(scripts(self.clock), prefix, "churn", configured, LEASE)
         self.model = Model(Aimd(maximum, maximum), Breaker(thresholds=THRESHOLDS))
         self.epochs: dict[str, int] = {}
         self.made = 0
@@ -227,10 +217,9 @@ class Machine(RuleBasedStateMachine):
         assert found.seconds == pytest.approx(model.seconds or 0.0)
 
 
-def test_the_scripts_do_what_the_models_do(client: redis.Redis) -> None:
+def test_the_scripts_do_what_the_models_do(sagemaker_redis_url: str) -> None:
     """Admissions, reports, renewals and time in any order."""
-    machine = type("Connected", (Machine,), {"client": client})
-    run_machine(machine, settings=EXAMPLES)
+    drive(Machine, sagemaker_redis_url, 0.6, 40)
 
 
 @given(
@@ -247,12 +236,13 @@ def test_the_scripts_do_what_the_models_do(client: redis.Redis) -> None:
 )
 @EXAMPLES
 def test_the_limit_is_the_model_s(
-    client: redis.Redis, maximum: int, unused: int, reports: list[tuple[int, int, float]]
+    clock: ClockedRedis, maximum: int, unused: int, reports: list[tuple[int, int, float]]
 ) -> None:
     """Any reports at any times, with any number of permits out: exactly the model's limit."""
-    clock, in_use = Clock(client), max(1, maximum - unused)
+    clock.set_clock(START)
+    in_use = max(1, maximum - unused)
     configured = LimitSettings(max_concurrency=maximum)
-    gate = Gate(scripts(client, clock.lua), f"test-{uuid.uuid4().hex}", "churn", configured, 1e6)
+    gate = Gate(scripts(clock), f"test-{uuid.uuid4().hex}", "churn", configured, 1e6)
     for n in range(in_use):
         gate.admit(f"b{n}", "w", 1)
     aimd = Aimd(maximum, maximum)
@@ -273,12 +263,12 @@ def test_the_limit_is_the_model_s(
 )
 @EXAMPLES
 def test_the_breaker_is_the_model_s(
-    client: redis.Redis, reports: list[tuple[int, int, float]]
+    clock: ClockedRedis, reports: list[tuple[int, int, float]]
 ) -> None:
     """Any outcomes at any times: the same state, the same counts."""
-    clock = Clock(client)
+    clock.set_clock(START)
     configured = LimitSettings(breaker=True, breaker_calls=8)
-    gate = Gate(scripts(client, clock.lua), f"test-{uuid.uuid4().hex}", "churn", configured, 1e6)
+    gate = Gate(scripts(clock), f"test-{uuid.uuid4().hex}", "churn", configured, 1e6)
     breaker = Breaker(thresholds=THRESHOLDS)
     for up, down, seconds in reports:
         clock.advance(seconds)
@@ -371,10 +361,9 @@ def test_a_repeated_command_takes_no_second_block(client: redis.Redis, prefix: s
     assert gate.state().in_use == 4
 
 
-def test_a_dead_holder_s_permits_come_back(client: redis.Redis, prefix: str) -> None:
+def test_a_dead_holder_s_permits_come_back(clock: ClockedRedis, prefix: str) -> None:
     """When its lease has lapsed, and not before."""
-    clock = Clock(client)
-    ready, configured = scripts(client, clock.lua), LimitSettings(max_concurrency=1)
+    ready, configured = scripts(clock), LimitSettings(max_concurrency=1)
     gate = Gate(ready, prefix, "churn", configured, LEASE)
     assert gate.admit("dead", "dead", 1)[0] == 1
     clock.advance(LEASE - 0.1)
@@ -526,13 +515,12 @@ def test_single_calls_pass_beside_a_job(client: redis.Redis, prefix: str) -> Non
 
 
 def test_what_changes_for_the_fleet_is_said_once(
-    client: redis.Redis, prefix: str, caplog: pytest.LogCaptureFixture
+    clock: ClockedRedis, prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The process whose report opens or closes the breaker, or lowers the limit, and no other."""
     caplog.set_level(logging.INFO)
-    clock = Clock(client)
     configured = LimitSettings(max_concurrency=8, breaker=True, breaker_calls=4, breaker_probes=1)
-    ready = scripts(client, clock.lua)
+    ready = scripts(clock)
     one, two = (Gate(ready, prefix, "churn", configured, 1e6) for _ in range(2))
     _, _, _, epoch = one.admit("a", "a", 4)
     two.admit("b", "b", 4)

@@ -2,17 +2,14 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import cast
 
-import pytest
 from celery_sagemaker.tasks.batch.registry import Given, Registry, Report, Run
 from celery_sagemaker.tasks.batch.states import FINAL, JobState
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from hypothesis.stateful import run_state_machine_as_test as run_machine
-from model_clock import ClockedRedis, examples
+from model_clock import ClockedRedis, connected, drive
 
 #: Seconds after which a run counts as dead, and for which an ended job is kept.
 SILENT, RETENTION = 30, 1_000
@@ -487,30 +484,21 @@ def _waits(job: Job) -> bool:
     return any(chunk.pending is not None for chunk in job.chunks)
 
 
-@pytest.fixture
-def client(sagemaker_redis_url: str) -> Iterator[ClockedRedis]:
-    """A connection to the session's Redis, with a clock of its own."""
-    made = ClockedRedis.from_url(sagemaker_redis_url)
-    assert isinstance(made, ClockedRedis)
-    yield made
-    made.close()
-
-
-def test_planned_chunks_are_added_once(client: ClockedRedis) -> None:
+def test_planned_chunks_are_added_once(sagemaker_redis_url: str) -> None:
     """Also where the answer was lost, and the client repeats the command: no record comes twice."""
-    client.set_clock(1_700_000_000.0)
-    registry = Registry(client, f"{{test-{uuid.uuid4().hex}}}:")
-    registry.create("a")
-    registry.plan("a", "planner")
-    client.loses_answers = True
-    assert registry.add("a", "planner", 0, [({"n": 0}, None), ({"n": 1}, {"upto": 1})])
-    assert registry.add("a", "planner", 2, [({"n": 2}, None)])
-    assert [chunk["n"] for chunk in registry.chunks("a")] == [0, 1, 2]
-    assert registry.unfinished("a") == {0, 1, 2}
-    client.forget(registry.base)
+    with connected(sagemaker_redis_url) as client:
+        client.set_clock(1_700_000_000.0)
+        registry = Registry(client, f"{{test-{uuid.uuid4().hex}}}:")
+        registry.create("a")
+        registry.plan("a", "planner")
+        client.loses_answers = True
+        assert registry.add("a", "planner", 0, [({"n": 0}, None), ({"n": 1}, {"upto": 1})])
+        assert registry.add("a", "planner", 2, [({"n": 2}, None)])
+        assert [chunk["n"] for chunk in registry.chunks("a")] == [0, 1, 2]
+        assert registry.unfinished("a") == {0, 1, 2}
+        client.forget(registry.base)
 
 
-def test_the_registry_does_what_its_model_does(client: ClockedRedis) -> None:
+def test_the_registry_does_what_its_model_does(sagemaker_redis_url: str) -> None:
     """Planning, running, dying, reporting again, cancelling, expiring and time, in any order."""
-    machine = type("Connected", (Machine,), {"client": client})
-    run_machine(machine, settings=examples(1.0, 50))
+    drive(Machine, sagemaker_redis_url, 1.0, 50)

@@ -1,16 +1,13 @@
 """A feed's scripts against a model in Python: what a reader is given, whoever writes."""
 
 import uuid
-from collections.abc import Iterator
 from typing import cast
 
-import pytest
 from celery_sagemaker.channels import ChannelOptions, Feed, FeedOptions
 from celery_sagemaker.channels.wire import Frame, Keys, Meta
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from hypothesis.stateful import run_state_machine_as_test as run_machine
-from model_clock import ClockedRedis, examples
+from model_clock import ClockedRedis, drive
 
 #: Records that the feeds of these tests keep; twice as many keys are known.
 KEEP = 3
@@ -129,16 +126,6 @@ class Machine(RuleBasedStateMachine):
             self.client.delete(self.keys.log, self.keys.meta, self.keys.seen)
 
 
-@pytest.fixture
-def client(sagemaker_redis_url: str) -> Iterator[ClockedRedis]:
-    """A connection to the session's Redis."""
-    made = ClockedRedis.from_url(sagemaker_redis_url)
-    assert isinstance(made, ClockedRedis)
-    yield made
-    made.close()
-
-
-def test_a_feed_does_what_its_model_does(client: ClockedRedis) -> None:
+def test_a_feed_does_what_its_model_does(sagemaker_redis_url: str) -> None:
     """Writing, ending, beginning anew, lost keys and lost answers, in any order."""
-    machine = type("Connected", (Machine,), {"client": client})
-    run_machine(machine, settings=examples(0.6, 40))
+    drive(Machine, sagemaker_redis_url, 0.6, 40)

@@ -3,16 +3,13 @@
 import json
 import uuid
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import pytest
 from celery_sagemaker.tasks.ledger import FINAL, Ledger, Run, State
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from hypothesis.stateful import run_state_machine_as_test as run_machine
-from model_clock import ClockedRedis, examples
+from model_clock import ClockedRedis, drive
 
 #: Seconds of the ledger of these tests.
 LEASE, LATE, RETENTION = 10, 60, 1_000
@@ -514,16 +511,6 @@ def _scores(found: list[tuple[bytes, float]]) -> dict[str, float]:
     return {name.decode(): score for name, score in found}
 
 
-@pytest.fixture
-def client(sagemaker_redis_url: str) -> Iterator[ClockedRedis]:
-    """A connection to the session's Redis, with a clock of its own."""
-    made = ClockedRedis.from_url(sagemaker_redis_url)
-    assert isinstance(made, ClockedRedis)
-    yield made
-    made.close()
-
-
-def test_the_ledger_does_what_its_model_does(client: ClockedRedis) -> None:
+def test_the_ledger_does_what_its_model_does(sagemaker_redis_url: str) -> None:
     """Accepting, running, dying, parking, submitting, looking and time, in any order."""
-    machine = type("Connected", (Machine,), {"client": client})
-    run_machine(machine, settings=examples(1.0, 50))
+    drive(Machine, sagemaker_redis_url, 1.0, 50)

@@ -2,16 +2,13 @@
 
 import itertools
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import pytest
 from celery_sagemaker.tasks.schedules import RunState
 from celery_sagemaker.tasks.schedules.registry import Record, Registry
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from hypothesis.stateful import run_state_machine_as_test as run_machine
-from model_clock import ClockedRedis, examples
+from model_clock import ClockedRedis, drive
 
 NAME = "nightly"
 
@@ -319,16 +316,6 @@ class Machine(RuleBasedStateMachine):
             self.client.forget(self.registry.base)
 
 
-@pytest.fixture
-def client(sagemaker_redis_url: str) -> Iterator[ClockedRedis]:
-    """A connection to the session's Redis, with a clock of its own."""
-    made = ClockedRedis.from_url(sagemaker_redis_url)
-    assert isinstance(made, ClockedRedis)
-    yield made
-    made.close()
-
-
-def test_the_schedules_do_what_their_model_does(client: ClockedRedis) -> None:
+def test_the_schedules_do_what_their_model_does(sagemaker_redis_url: str) -> None:
     """Runs, pauses, changes, beats that come late and lost answers, in any order."""
-    machine = type("Connected", (Machine,), {"client": client})
-    run_machine(machine, settings=examples(0.6, 40))
+    drive(Machine, sagemaker_redis_url, 0.6, 40)

@@ -6,10 +6,11 @@ import tracemalloc
 from typing import Any
 
 import pytest
+from celery import Celery
 from celery_sagemaker.tasks.exceptions import MalformedMessage
-from celery_sagemaker.workers import envelopes, inflating
+from celery_sagemaker.workers import envelopes, guard, inflating
 from celery_sagemaker.workers.envelopes import Takes
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from kombu import Exchange, Queue, compression
 from kombu.message import Message
@@ -130,6 +131,18 @@ def test_any_message_is_taken_or_refused(body: Any, header: Any, name: Any) -> N
         assert "SECRET" not in said
     assert envelopes.id_of(name) is None or isinstance(name, dict)
     assert envelopes.name_of({"task": name}) in (name, None)
+
+
+@given(JSON)
+@example("")
+@example("\ud800")
+def test_what_is_somebody_elses_has_an_id_that_celery_takes(id_: Any) -> None:
+    """A task that the worker lacks is reported once: Celery makes a key of its id for that."""
+    backend = Celery(backend="cache+memory://", set_as_current=False).backend
+    if guard.is_theirs(message(headers={"task": "theirs", "id": id_})):
+        assert backend.get_key_for_task(id_)
+    else:
+        assert "headers.id" in refused(message(headers={"task": "theirs", "id": id_}))
 
 
 @given(JSON, st.integers(0, 6))

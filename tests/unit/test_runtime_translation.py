@@ -20,7 +20,6 @@ from celery_sagemaker.runtime.translation import (
     lookup,
     s3_error,
     service_error,
-    stream_error,
     translate,
 )
 
@@ -296,13 +295,12 @@ def test_an_answer_is_told_by_code_then_status(
 
 
 def test_every_error_of_the_model_has_a_class() -> None:
-    """Of the service's own, and of its streams'."""
+    """Of the service's own; those of its streams are events, and never an answer."""
     from celery_sagemaker.runtime import service  # noqa: PLC0415
 
     for shape in service.model().error_shapes:
-        in_stream = issubclass(ours.by_code[shape.name], ours.StreamError)
-        make = stream_error if in_stream else service_error
-        assert make(answer(shape.name, 0)).code == shape.name
+        if not issubclass(ours.by_code[shape.name], ours.StreamError):
+            assert service_error(answer(shape.name, 0)).code == shape.name
 
 
 @pytest.mark.parametrize(
@@ -357,14 +355,6 @@ def test_the_service_may_ask_for_a_wait(headers: dict[str, str], seconds: float 
     response = answer("ThrottlingException", 429)
     response["ResponseMetadata"]["HTTPHeaders"] = headers
     assert getattr(service_error(response), "retry_after", None) == seconds
-
-
-def test_a_streams_error_has_its_code() -> None:
-    """Where somebody kept it: botocore does not."""
-    error = stream_error(answer("ModelStreamError", 200, ErrorCode="StreamBroken"))
-    assert type(error) is ours.ModelStreamError
-    assert error.error_code == "StreamBroken"
-    assert type(stream_error(answer("Other", 200))) is ours.InternalStreamFailure
 
 
 @pytest.mark.parametrize(
