@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
+import tenacity
+
 from ..config.retries import RetryPolicy, wait_seconds
 from ..runtime.exceptions import InferenceError
 
@@ -95,15 +97,17 @@ class Attempts:
         """
         if not self._pay(self.owed) and self._may_wait():
             raise self._postponed()
-        while True:
-            try:
-                return function()
-            except InferenceError as error:
-                if not self._again(error):
-                    raise
-            self._hold()
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(self._again),
+            wait=lambda _: self._wait,
+            sleep=self._hold,
+            reraise=True,
+        )
+        return retrying(function)
 
-    def _again(self, error: InferenceError) -> bool:
+    def _again(self, error: BaseException) -> bool:
+        if not isinstance(error, InferenceError):
+            return False
         policy = self._policy_for(error)
         self._code = error.code
         self.counted[error.code] += 1
@@ -132,7 +136,7 @@ class Attempts:
         """Spread what waits for the budget, so that it does not come back all at once."""
         return HandBack(_RANDOM.uniform(REFUSED_WAIT / 2, REFUSED_WAIT), REFUSED)
 
-    def _hold(self) -> None:
-        if self._wait > self._hold_limit:
-            raise HandBack(self._wait, self._code)
-        time.sleep(self._wait)
+    def _hold(self, seconds: float) -> None:
+        if seconds > self._hold_limit:
+            raise HandBack(seconds, self._code)
+        time.sleep(seconds)
