@@ -107,6 +107,8 @@ class Clock:
                 logger.info("message_sent_again", extra={"id": id_})
                 delivery.send(self._app, signature)
                 sent += 1
+            elif verdict == "TELL":
+                delivery.tell_again(self._app, id_, signature)
             elif verdict == "LOST":
                 error = LostMessage(f"Sent {ledger.max_deliveries} times, never begun.")
                 if delivery.fail(self._app, id_, signature, error):

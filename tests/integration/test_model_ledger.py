@@ -58,6 +58,8 @@ class Row:
     """Since when it waits under its prefix."""
     unanswered_until: float | None = None
     collecting: str | None = None
+    untold: bool = False
+    """Whether it was ended from outside, and Celery need not know yet."""
 
     @property
     def back(self) -> State:
@@ -123,13 +125,16 @@ class Model:
     def resend(self, id_: str, now: float, *, empty: bool) -> str:
         """What `resend` answers."""
         row = self.rows.get(id_)
-        if row is None or not row.sendable:
+        if row is None or not (row.sendable or row.untold):
             if row is not None:
                 row.due = None
             return "WAIT"
         assert row.due is not None
         if row.due > now:
             return "WAIT"
+        if row.untold:
+            row.due = now + LATE
+            return "TELL"
         if row.not_before is None and not row.lost:
             if not empty and self.started[row.lane] <= row.seq:
                 row.due = now + LATE / 4
@@ -141,12 +146,13 @@ class Model:
         row.lost, row.not_before = False, None
         return "SEND"
 
-    def end(self, row: Row, state: State) -> None:
-        """Let a row be final."""
+    def end(self, row: Row, state: State, tell_by: float | None = None) -> None:
+        """Let a row be final; one ended from outside is told of by a clock at `tell_by`."""
         self.counts[state] += 1
         self.rows[next(id_ for id_, one in self.rows.items() if one is row)] = Row(
-            row.lane, row.seq, "", state, row.task, run=row.run, deliveries=row.deliveries
-        )
+            row.lane, row.seq, row.collecting or row.signature, state, row.task,
+            run=row.run, deliveries=row.deliveries, due=tell_by, untold=tell_by is not None,
+        )  # fmt: skip
 
     def reap(self, now: float) -> set[str]:
         """What `reap` takes back."""
@@ -350,7 +356,17 @@ class Machine(RuleBasedStateMachine):
         may = row is not None and row.state not in FINAL and row.outcome is None
         assert self.ledger.close(id_, State.REVOKED) is may
         if row and may:
-            self.model.end(row, State.REVOKED)
+            self.model.end(row, State.REVOKED, self.now + LEASE)
+
+    @precondition(lambda self: any(row.untold for row in self.model.rows.values()))
+    @rule(nth=NTH)
+    def tell(self, nth: int) -> None:
+        """Whoever ended a request from outside, or a clock, has told Celery of it."""
+        untold = [id_ for id_, row in self.model.rows.items() if row.untold]
+        id_ = untold[-1 - nth % len(untold)]
+        self.ledger.told(id_)
+        row = self.model.rows[id_]
+        row.untold, row.due = False, None
 
     @rule()
     def look(self) -> None:
@@ -370,8 +386,8 @@ class Machine(RuleBasedStateMachine):
         row = self.row(id_)
         verdict, signature = self.ledger.resend(id_, queue_empty=empty)
         wanted = self.model.resend(id_, self.now, empty=empty)
-        if wanted == "SEND" and self.client.loses_answers:
-            wanted = "WAIT"  # until the message counts as late
+        if wanted in {"SEND", "TELL"} and self.client.loses_answers:
+            wanted = "WAIT"  # until the message, or what it had to tell, counts as late
         assert verdict == wanted
         if verdict != "WAIT":
             assert row is not None
@@ -456,7 +472,8 @@ class Machine(RuleBasedStateMachine):
         assert (int(texts["run"]), texts["task"]) == (row.run, row.task)
         assert texts.get("outcome") == row.outcome
         if row.state in FINAL:
-            assert not {"signature", "collecting"} & texts.keys()
+            assert texts.get("signature") == (row.signature if row.untold else None)
+            assert "collecting" not in texts
             return
         assert int(texts["deaths"]) == row.deaths
         assert texts["signature"] == row.signature
@@ -473,7 +490,7 @@ class Machine(RuleBasedStateMachine):
         for row in self.model.rows.values():
             if row.state is State.RUNNING:
                 assert row.owner in self.model.owners
-            elif row.sendable:
+            elif row.sendable or row.untold:
                 assert row.due is not None
             elif row.state is State.SUBMITTED:
                 assert row.prefix in self.model.prefixes
@@ -503,6 +520,8 @@ class Machine(RuleBasedStateMachine):
                     assert self.ledger.finish(run, State.SUCCEEDED)
                 elif verdict == "LOST":
                     assert self.ledger.close(id_, State.FAILED)
+                if verdict in {"LOST", "TELL"}:
+                    self.ledger.told(id_)
         for id_ in self.model.rows:
             status = self.ledger.status(id_)
             assert status is not None
