@@ -81,5 +81,5 @@ def test_a_revocation_survives(app: Celery, worker: Worker, tmp_path: Path, step
     eventually(revoked)
     worker.wait_for_death()
     worker.start()
-    eventually(lambda: ended(app, worker, result.id) and result.state == "REVOKED")
+    eventually(lambda: ended(app, worker, result.id) and str(result.state) == "REVOKED")
     assert tasks.counts(app) == {"ACCEPTED": 1, "REVOKED": 1}
