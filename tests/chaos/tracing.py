@@ -289,7 +289,8 @@ def _why(made: Made, facts: _Facts) -> str | None:
     if cut_off:
         names = ", ".join(f"{one.kind} at {one.begin:.2f}" for one in cut_off)
         return f"its worker was cut off by {names}"
-    if death is not None and until == death.time and refused is None:
-        if (cause := facts.why_left(death)) is not None:
-            return f"its worker left at {death.time:.2f}, by {cause.kind} at {cause.begin:.2f}"
-    return None
+    died = death is not None and until == death.time and refused is None
+    cause = facts.why_left(death) if died and death else None
+    if cause is None:
+        return None
+    return f"its worker left at {until:.2f}, by {cause.kind} at {cause.begin:.2f}"
