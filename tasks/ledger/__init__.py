@@ -134,7 +134,7 @@ class Ledger:
 
     def ready(self, id_: str, *, task: str, kind: str) -> str | None:
         """Note that a submitted request's answer was found; returns the signature to send."""
-        found = self._call("ready", id_, task, kind, self.resend_after)
+        found = self._call("ready", id_, task, kind, self.resend_after, uuid.uuid4().hex)
         return text(found) if found else None
 
     def reopen(self, id_: str) -> bool:
@@ -169,9 +169,8 @@ class Ledger:
 
     def resend(self, id_: str, *, queue_empty: bool) -> tuple[str, str]:
         """Decide for a due row. Returns SEND, LOST, TELL or WAIT, and the signature."""
-        verdict, signature = self._call(
-            "resend", id_, int(queue_empty), self.resend_after, self.max_deliveries
-        )
+        args = (int(queue_empty), self.resend_after, self.max_deliveries, uuid.uuid4().hex)
+        verdict, signature = self._call("resend", id_, *args)
         return text(verdict), text(signature)
 
     def reap(self, owners: int = 100) -> list[str]:
