@@ -230,18 +230,19 @@ def _makers(ran: Sequence[Ran], facts: _Facts) -> list[Made | None]:
     unused = sorted(facts.made[ran[0].id], key=lambda made: made.began)
     makers: list[Made | None] = []
     for call in ran:
-        found = next((made for made in unused if _may_be(made, call, facts)), None)
+        possible = [made for made in unused if _may_be(made, call)]
+        # Rather one that was answered then than one whose sender had given up.
+        waiting = (made for made in possible if not made.ended or call.time <= made.ended)
+        found = next(waiting, next(iter(possible), None))
         if found is not None:
             unused.remove(found)
         makers.append(found)
     return makers
 
 
-def _may_be(made: Made, ran: Ran, facts: _Facts) -> bool:
-    until = made.ended
-    if until is None:
-        death = facts.deaths.get(made.life)
-        until = death.time if death else float("inf")
+def _may_be(made: Made, ran: Ran) -> bool:
+    # What its sender did not live, or did not wait, to see answered may be long on its way.
+    until = made.ended if made.ended and made.error is None else float("inf")
     return made.endpoint == ran.endpoint and made.began - EARLY <= ran.time <= until
 
 
@@ -289,7 +290,7 @@ def _why(made: Made, facts: _Facts) -> str | None:
     if cut_off:
         names = ", ".join(f"{one.kind} at {one.begin:.2f}" for one in cut_off)
         return f"its worker was cut off by {names}"
-    died = death is not None and until == death.time and refused is None
+    died = death is not None and made.began <= until == death.time and refused is None
     cause = facts.why_left(death) if died and death else None
     if cause is None:
         return None

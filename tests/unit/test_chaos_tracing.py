@@ -55,6 +55,17 @@ def test_a_killed_worker_is_named() -> None:
 
 
 @pytest.mark.parametrize(
+    ("ended", "error"), [(None, None), (9.9, "ReadTimeout"), (9.9, None)], ids=str
+)
+def test_a_request_may_be_long_on_its_way(ended: float | None, error: str | None) -> None:
+    """It arrives when its sender is dead, or waits no more; not when that has had an answer."""
+    first = made("w0.1", 9.0, ended, error=error)
+    trace = twice(first, AGAIN, NOTED, left=[DIED], happened=[kill()])
+    trace = replace(trace, ran=[Ran("e", "i", 14.0), Ran("e", "i", 15.1)])
+    assert (why(trace) is None) is (ended is not None and error is None)
+
+
+@pytest.mark.parametrize(
     "change",
     [
         {"happened": [kill(worker=1)]},
