@@ -4,6 +4,7 @@ Each step is safe to do twice, and by two clocks at once: the ledger's scripts d
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +46,8 @@ class Clock:
         self._app = app
         self._revoked = revoked
         self._closed: set[str] = set()
+        self._ticked: float | None = None
+        self._patient_until = 0.0
 
     @property
     def parts(self) -> Deployment:
@@ -58,13 +61,16 @@ class Clock:
             redis.RedisError, kombu.exceptions.OperationalError: Redis or the broker is away.
         """
         ticked = Ticked(leading=self._lead())
+        patient = self._patient()
         if ticked.leading:
+            taken_back = 0 if patient else self._take_back()
             ticked = Ticked(
-                leading=True, taken_back=self._take_back(), sent=self._resend(), looks=self._look()
+                leading=True, taken_back=taken_back, sent=self._resend(), looks=self._look()
             )
-        schedule.tick(self._app, leading=ticked.leading)
+        schedule.tick(self._app, leading=ticked.leading, patient=patient)
         if ticked.leading:
             ending.tick(self._app)
+        self._ticked = time.monotonic()
         return ticked
 
     def resign(self) -> None:
@@ -89,6 +95,14 @@ class Clock:
             return False
         return bool(client.pexpire(self._key, millis))
 
+    def _patient(self) -> bool:
+        """Whether owners get a lease's time to be heard of: Redis was away, for them as for us."""
+        options, now = self.parts.settings, time.monotonic()
+        usual = options.polling.tick + options.ledger.lease / 3
+        if self._ticked is not None and now - self._ticked > usual:
+            self._patient_until = now + options.ledger.lease
+        return now < self._patient_until
+
     def _take_back(self) -> int:
         taken = self.parts.ledger.reap()
         for id_ in taken:
@@ -107,6 +121,8 @@ class Clock:
                 logger.info("message_sent_again", extra={"id": id_})
                 delivery.send(self._app, signature)
                 sent += 1
+            elif verdict == "TELL":
+                delivery.tell_again(self._app, id_, signature)
             elif verdict == "LOST":
                 error = LostMessage(f"Sent {ledger.max_deliveries} times, never begun.")
                 if delivery.fail(self._app, id_, signature, error):

@@ -51,16 +51,18 @@ def look(app: Celery, parts: Deployment, prefix: str) -> None:
     """Hand over what has appeared, and what has waited too long."""
     pending = list(parts.ledger.pending(prefix))
     now = parts.ledger.now()
+    looked, present = True, {}
     try:
         present = find(parts, pending)
     except InferenceError as error:
         # Deadlines hold all the same; the collecting task looks for itself.
         logger.warning("outputs_not_looked_at", extra={"prefix": prefix, "error": str(error)})
-        present = {}
+        looked = False
     answers = [(p, _kind(p, present, now)) for p in pending]
     _hand_over(app, parts, [(p, kind) for p, kind in answers if kind], now)
-    for awaited, kind in answers:
-        if not kind and awaited.unanswered_until and awaited.unanswered_until < now:
+    missing = [awaited for awaited, kind in answers if looked and not kind]
+    for awaited in missing:
+        if awaited.unanswered_until and awaited.unanswered_until < now:
             _reopen(parts, awaited)
     _learn(parts, pending, present)
     parts.ledger.look_again(prefix, now + _interval(parts, pending))

@@ -81,12 +81,12 @@ def batch_chunk(self: BatchTask, message: dict[str, Any]) -> dict[str, Any]:
 
 def run_chunk(parts: Deployment, given: Given) -> dict[str, Any]:
     """Do as much of a chunk as time allows; returns how much that was."""
-    registry = parts.registry
+    registry, began = parts.registry, time.monotonic()
     run = registry.begin(given.job, given.chunk, given.task)
     if run is None:
         return {"records": 0}
     try:
-        return _run(parts, run)
+        return _run(parts, run, began)
     except InferenceError as error:
         extra = {"job": given.job, "chunk": given.chunk, "code": error.code}
         logger.warning("chunk_failed", extra=extra)
@@ -98,14 +98,13 @@ def run_chunk(parts: Deployment, given: Given) -> dict[str, Any]:
         parts.count_requests()
 
 
-def _run(parts: Deployment, run: Run) -> dict[str, Any]:
+def _run(parts: Deployment, run: Run, began: float) -> dict[str, Any]:
     if run.setbacks >= SETBACKS:
         raise PoisonMessage(f"{run.setbacks} runs of chunk {run.chunk} died, one after the other.")
     spec_text, mode = parts.registry.fields(run.job, "spec", "mode")
     spec = Spec.from_text(spec_text or "{}")
     output = S3Location.parse(spec.output)
-    hold = Hold(parts.registry, run, parts.store, output, parts.ledger.lease)
-    began = time.monotonic()
+    hold = Hold(parts.registry, run, parts.store, output, parts.ledger.lease, began)
     if mode == "async":
         return _run_async(parts, run, spec, hold)
     error = parts.caller.submit(_on_loop(parts, run, spec, hold)).result()

@@ -29,10 +29,17 @@ class Hold:
         registry, run: whose hold it is.
         store, output: where the job writes.
         lease: seconds after which a silent run loses its chunk.
+        begun: `time.monotonic()` before the run was begun.
     """
 
     def __init__(
-        self, registry: Registry, run: Run, store: S3Store, output: S3Location, lease: float
+        self,
+        registry: Registry,
+        run: Run,
+        store: S3Store,
+        output: S3Location,
+        lease: float,
+        begun: float,
     ) -> None:
         self._registry = registry
         self._run = run
@@ -40,21 +47,29 @@ class Hold:
         self._store = store
         self._output = output
         self._lease = lease
-        self._heard = time.monotonic()
+        self._heard = begun
         self.done = 0
         """Records that were counted."""
+
+    @property
+    def held(self) -> bool:
+        """Whether the run has been heard of within half its lease: it may begin calls.
+
+        Counted from before a sign of life was sent, and by no clock but this process' own.
+        """
+        return time.monotonic() - self._heard < self._lease / 2
 
     def beat(self, seconds: float) -> Verdict:
         """Say that the run is alive, `seconds` after it began.
 
         Without Redis the run goes on for half its lease: then it is time to save.
         """
+        sent = time.monotonic()
         try:
             verdict = self._registry.beat(self._run, self._gen, long=seconds >= LONG)
         except redis.RedisError:
-            silent = time.monotonic() - self._heard
-            return Verdict.GO if silent < self._lease / 2 else Verdict.YIELD
-        self._heard = time.monotonic()
+            return Verdict.GO if self.held else Verdict.YIELD
+        self._heard = sent
         return Verdict(verdict)
 
     def save(self, snapshot: Snapshot, follows: str, delay: float) -> bool:
@@ -76,13 +91,18 @@ class Hold:
             None if part is None else part.to_json(),
             delay,
         )
-        following = _patiently(lambda: self._registry.report(run, gen, report))
-        self._heard = time.monotonic()
+        following = _patiently(lambda: self._report(run, gen, report))
         if following is None:
             return False
         self._gen = following
         self.done += snapshot.succeeded + sum(snapshot.failed.values())
         return True
+
+    def _report(self, run: Run, gen: int, report: Report) -> int | None:
+        sent = time.monotonic()
+        following = self._registry.report(run, gen, report)
+        self._heard = sent
+        return following
 
 
 def _patiently(function: Callable[[], T]) -> T:

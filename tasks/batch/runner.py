@@ -182,7 +182,8 @@ class Runner:
             self._keep(asyncio.create_task(self._lane(call)))
 
     def _next(self) -> Call | None:
-        if self._stopped or self.fatal or self._unread:
+        # A run that was silent for long may have lost its chunk: another one makes its calls.
+        if self._stopped or self.fatal or self._unread or not self._keeper.held:
             return None
         work = self._work
         if work.fresh < self._plan.in_flight and not work.exhausted and self._feeding is None:

@@ -57,6 +57,10 @@ class Buffer(Protocol):
 class Keeper(Protocol):
     """Keeps a run's hold and its results; called from threads, never by two at once."""
 
+    @property
+    def held(self) -> bool:
+        """Whether the run has been heard of lately enough to begin calls; asked on the loop."""
+
     def beat(self, seconds: float) -> Verdict:
         """Say that the run is alive, `seconds` after it began."""
 

@@ -65,8 +65,14 @@ def try_to_advance(app: Celery) -> None:
         logger.warning("batch_not_advanced", extra={"error": str(error)})
 
 
-def tick(app: Celery, *, leading: bool) -> None:
-    """Say that this worker has slots; the clock that leads also looks after everybody's jobs."""
+def tick(app: Celery, *, leading: bool, patient: bool = False) -> None:
+    """Say that this worker has slots; the clock that leads also looks after everybody's jobs.
+
+    Args:
+        app: the Celery app.
+        leading: whether this is the clock of all workers.
+        patient: whether runs of which nothing was heard are still to be waited for.
+    """
     parts = deployment(app)
     if stopping():
         resign(app)
@@ -74,7 +80,8 @@ def tick(app: Celery, *, leading: bool) -> None:
         seconds = parts.settings.polling.tick * REGISTERED_TICKS
         parts.registry.register(parts.owner, parts.settings.batch.chunks, seconds)
     if leading:
-        _recover(parts)
+        if not patient:
+            _recover(parts)
         for job in parts.registry.expired():
             parts.registry.stop(job, "expired", EXPIRED)
         advance(app)

@@ -134,7 +134,7 @@ class Ledger:
 
     def ready(self, id_: str, *, task: str, kind: str) -> str | None:
         """Note that a submitted request's answer was found; returns the signature to send."""
-        found = self._call("ready", id_, task, kind, self.resend_after)
+        found = self._call("ready", id_, task, kind, self.resend_after, uuid.uuid4().hex)
         return text(found) if found else None
 
     def reopen(self, id_: str) -> bool:
@@ -146,21 +146,31 @@ class Ledger:
         return self._end(run.id, run.owner, run.number, state, reason)
 
     def close(self, id_: str, state: State, reason: Mapping[str, Any] | None = None) -> bool:
-        """End a request from outside a run, unless it ended or its outcome is being delivered."""
+        """End a request from outside a run, unless it ended or its outcome is being delivered.
+
+        The caller stores Celery's result, then says `told`; if it dies before, the clock does it.
+        """
         return self._end(id_, "", 0, state, reason)
 
     def _end(
         self, id_: str, owner: str, number: int, state: State, reason: Mapping[str, Any] | None
     ) -> bool:
         code = "" if reason is None else reason.get("code", "")
-        args = (owner, number, state, _json(reason), self.retention, code, uuid.uuid4().hex)
+        call = uuid.uuid4().hex
+        args = (owner, number, state, _json(reason), self.retention, code, call, self.lease)
         return bool(self._call("finish", id_, *args))
 
+    def told(self, id_: str) -> None:
+        """Note that Celery has the result of a request that was ended from outside."""
+        with self.client.pipeline() as pipe:
+            pipe.hdel(self.key("row", id_), "signature", "untold")
+            pipe.zrem(self.key("due"), id_)
+            pipe.execute()
+
     def resend(self, id_: str, *, queue_empty: bool) -> tuple[str, str]:
-        """Decide for a due row. Returns SEND, LOST or WAIT, and the signature."""
-        verdict, signature = self._call(
-            "resend", id_, int(queue_empty), self.resend_after, self.max_deliveries
-        )
+        """Decide for a due row. Returns SEND, LOST, TELL or WAIT, and the signature."""
+        args = (int(queue_empty), self.resend_after, self.max_deliveries, uuid.uuid4().hex)
+        verdict, signature = self._call("resend", id_, *args)
         return text(verdict), text(signature)
 
     def reap(self, owners: int = 100) -> list[str]:
@@ -239,7 +249,10 @@ class Ledger:
         return Status.from_row({text(k): text(v) for k, v in row.items()}) if row else None
 
     def signature(self, id_: str) -> str | None:
-        """Return the message of a request that has not ended; of a submitted one, its second."""
+        """Return the message of a request that has not ended; of a submitted one, its second.
+
+        It stays until the end of a request that was ended from outside is `told`.
+        """
         (found,) = self._fields([id_], "collecting", "signature")
         return found[0] or found[1]
 

@@ -85,6 +85,8 @@ STEPS: dict[str, tuple[Any, str, bool, Callable[..., bool]]] = {
     "storing": (RedisBackend, "store_result", True, final),
     "stored": (LedgerTask, "on_success", True, always),
     "finished": (Ledger, "finish", False, always),
+    "closed": (Ledger, "close", False, always),
+    "told": (Ledger, "told", True, always),
     "run_begun": (Registry, "begin", False, always),
     "run_started": (starting, "start", False, always),
     "run_noted": (Registry, "note", False, always),

@@ -64,3 +64,22 @@ def test_an_invocation_survives(
     assert result.get(timeout=10)["body"] == {"text": json.dumps({"step": step})}
     in_hand = step == "called" and action == "kill"
     assert calls(sagemaker_local, result.id)[result.id] == (2 if in_hand else 1)
+
+
+@pytest.mark.parametrize("step", ["closed", "told"])
+def test_a_revocation_survives(app: Celery, worker: Worker, tmp_path: Path, step: str) -> None:
+    """Celery's result says so, though the worker that noted it died before it could tell."""
+    result = tasks.invoke.apply_async(("echo", "x"), countdown=600)
+    once = tmp_path / "once"
+    once.touch()
+    worker.start(CRASH_AT=step, CRASH_ACTION="kill", CRASH_ONCE=str(once))
+
+    def revoked() -> bool:
+        result.revoke()
+        return not once.exists()
+
+    eventually(revoked)
+    worker.wait_for_death()
+    worker.start()
+    eventually(lambda: ended(app, worker, result.id) and str(result.state) == "REVOKED")
+    assert tasks.counts(app) == {"ACCEPTED": 1, "REVOKED": 1}

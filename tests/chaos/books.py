@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from plan import Happened
+import tracing
+from tracing import Trace
 
 #: Final states, and the state of Celery's result that goes with each.
 RESULTS = {
@@ -18,19 +19,6 @@ RESULTS = {
 
 #: Words of errors that leave no doubt: Redis itself has refused the command.
 CERTAIN = ("OutOfMemory", "OOM command")
-
-#: Faults that can cost a second call: they separate a worker from the call it made, or from the
-#: ledger. What happens to the endpoint or to S3 cannot, except to records that wait to be saved.
-COSTLY = ("worker-", "redis-", "clock")
-
-#: Seconds before and after a call in which a fault explains a second one: for a request the answer
-#: is noted at once; a batch record waits for the next save.
-IN_FLIGHT = {"record": 15.0}
-OTHERWISE = 10.0
-
-#: Seconds after a fault in which it still explains a call: whoever was taken for dead meanwhile
-#: makes it before it learns so, by its next note or, in a batch job, its next save.
-AFTERMATH = 10.0
 
 #: Keys without a time to live, as docs/reference/state.md has them; PREFIX is the setting.
 EVERLASTING = (
@@ -55,6 +43,8 @@ class Accepted:
     ended: float
     refused: str | None = None
     """What `apply_async` raised."""
+    restarts: bool = False
+    """Whether it is a stream that may begin again after its readers were given a part."""
 
     @property
     def certain(self) -> bool:
@@ -96,7 +86,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """A call, as the emulator noted it."""
+    """A call, as the emulator noted it; refused ones too."""
 
     endpoint: str
     id: str
@@ -148,7 +138,7 @@ class Facts:
     """State of Celery's result by id, where the task keeps one."""
     counts: Mapping[str, int] = field(default_factory=dict)
     called: Sequence[Called] = ()
-    happened: Sequence[Happened] = ()
+    trace: Trace = field(default_factory=Trace)
     jobs: Sequence[Job] = ()
     tokens: Mapping[str, str | None] = field(default_factory=dict)
     readings: Sequence[Reading] = ()
@@ -194,18 +184,15 @@ def results_agree(facts: Facts) -> Iterator[str]:
 
 
 def calls_explained(facts: Facts) -> Iterator[str]:
-    """A model that was called again was called before a fault that its worker did not survive."""
-    times: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for call in facts.called:
-        if call.ran:
-            times[call.endpoint, call.id].append(call.time)
-    costly = [h for h in facts.happened if h.kind.startswith(COSTLY)]
-    for (endpoint, id_), ran in times.items():
-        slack = IN_FLIGHT["record"] if "batch" in endpoint else OTHERWISE
-        for first, second in pairwise(sorted(ran)):
-            if not any(h.begin <= first + slack and h.end >= first - AFTERMATH and h.begin <= second
-                       for h in costly):  # fmt: skip
-                yield f"{id_} was called at {first:.2f} and at {second:.2f} ({endpoint}): no fault"
+    """Each call beyond one has its cause, in the worker that made it, or in what it saw."""
+    for cause in tracing.causes(facts.trace):
+        if cause.why is None:
+            yield str(cause)
+
+
+def departures_explained(facts: Facts) -> Iterator[str]:
+    """No worker left for a reason that nobody gave."""
+    yield from tracing.departures(facts.trace)
 
 
 def succeeded_were_called(facts: Facts) -> Iterator[str]:
@@ -349,8 +336,9 @@ def nothing_left(facts: Facts) -> Iterator[str]:
 Check = Callable[[Facts], Iterator[str]]
 
 CHECKS: Sequence[Check] = (
-    final_states, counted, results_agree, calls_explained, succeeded_were_called, jobs_exact,
-    parts_once, readers_agree, streams_honest, due_times_run, keys_expire, nothing_left,
+    final_states, counted, results_agree, calls_explained, departures_explained,
+    succeeded_were_called, jobs_exact, parts_once, readers_agree, streams_honest, due_times_run,
+    keys_expire, nothing_left,
 )  # fmt: skip
 
 

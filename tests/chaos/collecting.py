@@ -1,9 +1,10 @@
 """What is there after a run: from Redis, S3, the emulator and the load."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import tracing
 from books import Called, Facts, Job, Row, Run
 from celery import Celery
 from celery_sagemaker import tasks
@@ -15,6 +16,7 @@ from fleet import LIMITED, PERMITS, WELL, Fleet
 from harness import calls_of
 from load import EVERY, RECORDS, SCHEDULES, Load
 from plan import Happened
+from tracing import Ran, Trace
 
 #: Newest runs of a schedule that the registry keeps.
 ALL = 200
@@ -31,6 +33,7 @@ def collect(app: Celery, fleet: Fleet, load: Load, happened: list[Happened]) -> 
     """Collect everything but what only shows when the workers have gone."""
     parts = deployment(app)
     rows = dict(_rows(app))
+    called = tuple(_called(fleet, rows))
     return Facts(
         prefix=parts.settings.prefix,
         every={SCHEDULES[0]: EVERY, SCHEDULES[1]: 2 * EVERY},
@@ -42,8 +45,8 @@ def collect(app: Celery, fleet: Fleet, load: Load, happened: list[Happened]) -> 
             if not app.tasks[row.task].ignore_result
         },
         counts={name: number for name, number in tasks.counts(app).items() if number},
-        called=tuple(_called(fleet, rows)),
-        happened=tuple(happened),
+        called=called,
+        trace=_trace(fleet, load, rows, called, happened),
         jobs=tuple(_job(app, id_) for id_ in load.jobs.values() if id_),
         tokens=dict(load.jobs),
         readings=tuple(load.readings),
@@ -97,12 +100,37 @@ def _rows(app: Celery) -> Iterator[tuple[str, Row]]:
 
 
 def _called(fleet: Fleet, rows: Mapping[str, Row]) -> Iterator[Called]:
-    ids = {inference_id(id_): id_ for id_ in rows}
+    ids = _ids(rows)
     with_names = (call for name in WELL for call in calls_of(fleet.stack, name))
     for call in with_names:
-        ran = call["error"] is None or call["error"].startswith("stream:")
+        # Without a status, its body never came.
+        well = call["error"] is None or call["error"].startswith("stream:")
+        ran = well and call["status"] is not None
         id_ = ids.get(call["inference_id"], call["inference_id"] or "")
         yield Called(call["endpoint"], id_, call["time"], ran)
+
+
+def _ids(rows: Mapping[str, Row]) -> dict[str, str]:
+    return {inference_id(id_): id_ for id_ in rows}
+
+
+def _trace(
+    fleet: Fleet,
+    load: Load,
+    rows: Mapping[str, Row],
+    called: Sequence[Called],
+    happened: Sequence[Happened],
+) -> Trace:
+    made, events = tracing.read(fleet.testimony.read_text().splitlines(), _ids(rows))
+    return Trace(
+        ran=tuple(Ran(call.endpoint, call.id, call.time) for call in called if call.ran),
+        made=tuple(made),
+        events=tuple(events),
+        left=tuple(fleet.left),
+        happened=tuple(happened),
+        repeatable=frozenset(sent.id for sent in load.accepted if sent.restarts),
+        streams=frozenset(id_ for id_, row in rows.items() if row.task == "sagemaker.stream"),
+    )
 
 
 def _job(app: Celery, id_: str) -> Job:

@@ -23,13 +23,14 @@ import books
 import collecting
 import faults
 import plan
+import tracing
 from celery import Celery
 from celery_sagemaker.config import Settings
 from celery_sagemaker.tasks.deployment import deployment
 from celery_sagemaker.workers import create_app
 from fleet import Fleet
 from load import Load
-from plan import Fault, Happened, Kind
+from plan import Fault, Kind
 
 ROOT = Path(__file__).parents[2]
 
@@ -91,10 +92,14 @@ def run(
         say(line)
     with Fleet(folder, workers) as fleet, _caller(fleet) as app:
         facts = _ordeal(app, fleet, faulty, seed, seconds, old, say)
-    (folder / "facts.json").write_text(json.dumps(dataclasses.asdict(facts), indent=1))
+    (folder / "facts.json").write_text(
+        json.dumps(dataclasses.asdict(facts), indent=1, default=sorted)
+    )
     found = books.audit(facts)
     (folder / "books.txt").write_text("".join(f"{line}\n" for line in found))
-    _summarise(facts, say)
+    again = list(tracing.causes(facts.trace))
+    (folder / "calls.txt").write_text("".join(f"{cause}\n" for cause in again))
+    _summarise(facts, len(again), say)
     return found
 
 
@@ -120,10 +125,7 @@ def _ordeal(
     load.finish()
     _quiet(app, fleet, say)
     unread = load.join(READ_SECONDS)
-    happened = striking.happened + [
-        Happened("worker-left", at - 1.0, at, number) for at, number in fleet.left
-    ]
-    facts = collecting.collect(app, fleet, load, happened)
+    facts = collecting.collect(app, fleet, load, striking.happened)
     left = collecting.left(app)
     fleet.dismiss()
     return dataclasses.replace(facts, left=left, orphans=fleet.orphans(), unread=unread)
@@ -180,14 +182,15 @@ def _caller(fleet: Fleet) -> Iterator[Celery]:
         os.environ.update(before)
 
 
-def _summarise(facts: books.Facts, say: Say) -> None:
+def _summarise(facts: books.Facts, again: int, say: Say) -> None:
     refused = sum(sent.refused is not None for sent in facts.accepted)
     ran = sum(call.ran for call in facts.called)
     records = sum(len(job.lines) for job in facts.jobs)
     say(
-        f"{len(facts.rows)} requests {dict(facts.counts)}, {refused} refused, {ran} calls; "
+        f"{len(facts.rows)} requests {dict(facts.counts)}, {refused} refused, "
+        f"{ran} calls, {again} of them beyond one; "
         f"{len(facts.jobs)} jobs of {records} records; {len(facts.readings)} readers; "
-        f"{len(facts.runs)} scheduled runs; {len(facts.happened)} faults"
+        f"{len(facts.runs)} scheduled runs; {len(facts.trace.happened)} faults"
     )
 
 

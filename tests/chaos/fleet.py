@@ -16,6 +16,7 @@ import redis
 from celery_sagemaker.local.stack import LocalStack
 from harness import Worker, behave, eventually
 from proxy import Link, proxying
+from tracing import CHUNK, Left
 
 #: Names of the endpoints, one for each kind of load.
 REALTIME, LIMITED, ASYNC, STREAM, BATCH, SCHEDULED = (
@@ -55,7 +56,7 @@ SETTINGS = {
     "STREAMS__WAIT": "120",
     "STREAMS__FIRST_PART_TIMEOUT": "15",
     "STREAMS__IDLE_TIMEOUT": "15",
-    "BATCH__CHUNK_RECORDS": "50",
+    "BATCH__CHUNK_RECORDS": str(CHUNK),
     "BATCH__SAVE_SECONDS": "1",
     "BATCH__IN_FLIGHT": "4",
     "BEAT__INTERVAL": "1",
@@ -77,8 +78,8 @@ STOP_SECONDS = 75.0
 #: Seconds between two looks whether they have.
 LOOK = 0.1
 
-#: Where the module is that makes a process' clock wrong.
-CLOCK = Path(__file__).parent / "clock"
+#: Where the modules are that only workers import: their app, and what makes a clock wrong.
+INSIDE = Path(__file__).parent / "worker"
 
 #: Environment variable that marks every process of a run.
 MARK = "CHAOS_RUN"
@@ -89,9 +90,11 @@ CLI = (sys.executable, "-c", "from celery_sagemaker.workers.cli import main; mai
 class Member:
     """A worker with its own way to Redis, and a clock of its own."""
 
-    def __init__(self, worker: Worker, link: Link, clock: Path) -> None:
+    def __init__(self, number: int, worker: Worker, link: Link, clock: Path) -> None:
+        self.number = number
         self.worker = worker
         self.link = link
+        self._lives = 0
         self._clock = clock
         self.version: Path | None = None
         self.stopped = False
@@ -103,10 +106,17 @@ class Member:
         moved.write_text(f"{offset}")
         moved.replace(self._clock)
 
+    @property
+    def life(self) -> str:
+        """Which worker it is, and how often it was started."""
+        return f"w{self.number}.{self._lives}"
+
     def start(self) -> None:
         """Start it, as the version that it has now."""
         version = [str(self.version)] if self.version else []
-        self.worker.start(PYTHONPATH=os.pathsep.join([str(CLOCK), *version]))
+        self._lives += 1
+        path = os.pathsep.join([str(INSIDE), *version])
+        self.worker.start(PYTHONPATH=path, CHAOS_LIFE=self.life)
 
     def signal(self, number: int) -> None:
         """Send a signal to all of its processes, if there are any."""
@@ -126,8 +136,8 @@ class Fleet:
     def __init__(self, folder: Path, workers: int) -> None:
         self.folder = folder
         self.mark = uuid.uuid4().hex
-        self.left: list[tuple[float, int]] = []
-        """When a worker was found to have left, and which."""
+        self.left: list[Left] = []
+        """Workers that were found to have left."""
         self._parts = ExitStack()
         self._workers = workers
         self._gone: dict[int, float] = {}
@@ -155,6 +165,11 @@ class Fleet:
         self.s3 = self.proxy.link(_port(self.stack.s3_url))
         self.members = [self._member(number) for number in range(self._workers)]
         self.beat = self._beat()
+
+    @property
+    def testimony(self) -> Path:
+        """What the workers' witnesses write."""
+        return self.folder / "witness.jsonl"
 
     def environment(self) -> dict[str, str]:
         """The variables of a process that nothing stands in the way of."""
@@ -184,7 +199,7 @@ class Fleet:
                 self._gone.pop(number, None)
             elif number not in self._gone:
                 self._gone[number] = now
-                self.left.append((time.time(), number))
+                self.left.append(Left(number, member.life, time.time()))
             elif now - self._gone[number] >= RESTART_SECONDS:
                 member.start()
 
@@ -207,14 +222,18 @@ class Fleet:
     def _member(self, number: int) -> Member:
         link = self.proxy.link(self.redis.port)
         clock = self.folder / f"clock-{number}"
-        ours = {"CHAOS_CLOCK": str(clock), "REMAP_SIGTERM": "SIGQUIT"}
+        ours = {
+            "CHAOS_CLOCK": str(clock),
+            "CHAOS_WITNESS": str(self.testimony),
+            "REMAP_SIGTERM": "SIGQUIT",
+        }
         environment = {**self.environment(), **self._proxied(link), **ours}
         log = self.folder / f"worker-{number}.log"
         pool = POOLS[number % len(POOLS)]
         options = ["--pool", pool, "--concurrency", str(SLOTS), "--hostname", f"w{number}@chaos"]
-        made = Worker(environment, log, "celery_sagemaker.workers.app", options)
+        made = Worker(environment, log, "witness", options, INSIDE)
         self._parts.callback(made.kill)
-        return Member(made, link, clock)
+        return Member(number, made, link, clock)
 
     def _proxied(self, link: Link) -> dict[str, str]:
         endpoint = f"http://127.0.0.1:{self.endpoint.port}"

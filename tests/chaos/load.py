@@ -147,11 +147,12 @@ class Load:
         self, task: Any, kind: str, endpoint: str, rng: random.Random, *, payload: Any, **more: Any
     ) -> Accepted:
         id_, began, refused = uuid.uuid4().hex, time.time(), None
+        again = bool(more.get("restart_after_output"))
         try:
             task.apply_async((endpoint, payload), more, task_id=id_)
         except REFUSALS as error:
             refused = f"{type(error).__name__}: {error}"
-        sent = Accepted(id_, kind, endpoint, began, time.time(), refused)
+        sent = Accepted(id_, kind, endpoint, began, time.time(), refused, again)
         self.accepted.append(sent)
         if refused is None and rng.random() < REVOKED:
             self._over.wait(rng.uniform(0.0, REVOKED_AFTER))

@@ -55,6 +55,8 @@ class Row:
     """Since when it waits under its prefix."""
     unanswered_until: float | None = None
     collecting: str | None = None
+    untold: bool = False
+    """Whether it was ended from outside, and Celery need not know yet."""
 
     @property
     def back(self) -> State:
@@ -120,13 +122,16 @@ class Model:
     def resend(self, id_: str, now: float, *, empty: bool) -> str:
         """What `resend` answers."""
         row = self.rows.get(id_)
-        if row is None or not row.sendable:
+        if row is None or not (row.sendable or row.untold):
             if row is not None:
                 row.due = None
             return "WAIT"
         assert row.due is not None
         if row.due > now:
             return "WAIT"
+        if row.untold:
+            row.due = now + LATE
+            return "TELL"
         if row.not_before is None and not row.lost:
             if not empty and self.started[row.lane] <= row.seq:
                 row.due = now + LATE / 4
@@ -138,12 +143,13 @@ class Model:
         row.lost, row.not_before = False, None
         return "SEND"
 
-    def end(self, row: Row, state: State) -> None:
-        """Let a row be final."""
+    def end(self, row: Row, state: State, tell_by: float | None = None) -> None:
+        """Let a row be final; one ended from outside is told of by a clock at `tell_by`."""
         self.counts[state] += 1
         self.rows[next(id_ for id_, one in self.rows.items() if one is row)] = Row(
-            row.lane, row.seq, "", state, row.task, run=row.run, deliveries=row.deliveries
-        )
+            row.lane, row.seq, row.collecting or row.signature, state, row.task,
+            run=row.run, deliveries=row.deliveries, due=tell_by, untold=tell_by is not None,
+        )  # fmt: skip
 
     def reap(self, now: float) -> set[str]:
         """What `reap` takes back."""
@@ -309,7 +315,7 @@ class Machine(RuleBasedStateMachine):
         if row is None or row.state is not State.SUBMITTED or row.ready:
             assert found is None
             return
-        assert found == (row.collecting if self.once(may=True) else None)
+        assert found == row.collecting
         row.ready, row.task, row.signature, row.collecting = kind, COLLECT, "second", None
         row.sends, row.seq, row.due = 1, self.model.next_seq(), self.now + LATE
         row.pending = None
@@ -347,7 +353,17 @@ class Machine(RuleBasedStateMachine):
         may = row is not None and row.state not in FINAL and row.outcome is None
         assert self.ledger.close(id_, State.REVOKED) is may
         if row and may:
-            self.model.end(row, State.REVOKED)
+            self.model.end(row, State.REVOKED, self.now + LEASE)
+
+    @precondition(lambda self: any(row.untold for row in self.model.rows.values()))
+    @rule(nth=NTH)
+    def tell(self, nth: int) -> None:
+        """Whoever ended a request from outside, or a clock, has told Celery of it."""
+        untold = [id_ for id_, row in self.model.rows.items() if row.untold]
+        id_ = untold[-1 - nth % len(untold)]
+        self.ledger.told(id_)
+        row = self.model.rows[id_]
+        row.untold, row.due = False, None
 
     @rule()
     def look(self) -> None:
@@ -366,10 +382,7 @@ class Machine(RuleBasedStateMachine):
         id_ = self.seen[nth % len(self.seen)]
         row = self.row(id_)
         verdict, signature = self.ledger.resend(id_, queue_empty=empty)
-        wanted = self.model.resend(id_, self.now, empty=empty)
-        if wanted == "SEND" and self.client.loses_answers:
-            wanted = "WAIT"  # until the message counts as late
-        assert verdict == wanted
+        assert verdict == self.model.resend(id_, self.now, empty=empty)
         if verdict != "WAIT":
             assert row is not None
             assert signature == row.signature
@@ -453,7 +466,8 @@ class Machine(RuleBasedStateMachine):
         assert (int(texts["run"]), texts["task"]) == (row.run, row.task)
         assert texts.get("outcome") == row.outcome
         if row.state in FINAL:
-            assert not {"signature", "collecting"} & texts.keys()
+            assert texts.get("signature") == (row.signature if row.untold else None)
+            assert "collecting" not in texts
             return
         assert int(texts["deaths"]) == row.deaths
         assert texts["signature"] == row.signature
@@ -470,7 +484,7 @@ class Machine(RuleBasedStateMachine):
         for row in self.model.rows.values():
             if row.state is State.RUNNING:
                 assert row.owner in self.model.owners
-            elif row.sendable:
+            elif row.sendable or row.untold:
                 assert row.due is not None
             elif row.state is State.SUBMITTED:
                 assert row.prefix in self.model.prefixes
@@ -500,6 +514,8 @@ class Machine(RuleBasedStateMachine):
                     assert self.ledger.finish(run, State.SUCCEEDED)
                 elif verdict == "LOST":
                     assert self.ledger.close(id_, State.FAILED)
+                if verdict in {"LOST", "TELL"}:
+                    self.ledger.told(id_)
         for id_ in self.model.rows:
             status = self.ledger.status(id_)
             assert status is not None

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from celery_sagemaker import tasks
 from celery_sagemaker.config import Settings
 from celery_sagemaker.local.stack import LocalStack
-from celery_sagemaker.runtime.exceptions import S3AccessDenied
+from celery_sagemaker.runtime.exceptions import S3AccessDenied, S3Error
 from celery_sagemaker.runtime.s3 import S3Location, S3Object, S3Store
 from celery_sagemaker.tasks.clock import Clock
 from celery_sagemaker.tasks.deployment import Deployment, deployment
@@ -44,7 +45,9 @@ def prefix(sagemaker_local: LocalStack) -> str:
     return f"s3://{sagemaker_local.bucket}/outputs/{uuid.uuid4().hex}/"
 
 
-def submit(parts: Deployment, prefix: str, number: int, *, deadline: float = 60.0) -> list[str]:
+def submit(
+    parts: Deployment, prefix: str, number: int, *, deadline: float = 60.0, **fields: object
+) -> list[str]:
     """Put so many submitted requests into the ledger; returns their output locations."""
     ledger, locations = parts.ledger, []
     for n in range(number):
@@ -63,6 +66,7 @@ def submit(parts: Deployment, prefix: str, number: int, *, deadline: float = 60.
             output_location=f"{prefix}{id_}",
             failure_location=f"{prefix}failed/{id_}",
             collecting=json.dumps(collecting | {"options": {"task_id": id_}}),
+            **fields,
         )
         locations.append(f"{prefix}{id_}")
     return locations
@@ -116,6 +120,33 @@ def test_a_deadline_ends_the_wait(app: Celery, parts: Deployment, prefix: str) -
     look(app, parts, prefix)
     assert ready(parts) == {"0000": "deadline", "0001": "deadline"}
     assert parts.ledger.prefixes(parts.ledger.now() + 100, 1.0) == []
+
+
+@pytest.mark.parametrize("number", [3, 20], ids=["head", "list"])
+def test_a_look_that_failed_has_not_found_nothing(
+    app: Celery,
+    parts: Deployment,
+    prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+) -> None:
+    """A call whose answer is unknown is made again when its output is not there, not when S3 is."""
+
+    def away(*_: object) -> None:
+        raise S3Error("SlowDown")
+
+    unanswered = parts.ledger.now() - 1.0
+    locations = submit(parts, prefix, number, unanswered_until=unanswered)
+    write(parts, *locations[1:])
+    with monkeypatch.context() as patch:
+        patch.setattr(S3Store, "list", away)
+        patch.setattr(S3Store, "head", away)
+        polling.look(app, parts, prefix)
+    states = {tasks.status(f"{n:04d}", app).state for n in range(number)}  # type: ignore[union-attr]
+    assert states == {"SUBMITTED"}
+    look(app, parts, prefix)
+    assert ready(parts) == {f"{n:04d}": "output" for n in range(1, number)}
+    assert tasks.status("0000", app).state == "ACCEPTED"  # type: ignore[union-attr]
 
 
 def test_the_next_look_adapts(app: Celery, parts: Deployment, prefix: str) -> None:

@@ -1,10 +1,11 @@
 """A run of a chunk over a transport and a keeper of the test's own: no network, no Redis."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from celery_sagemaker.config.retries import RetryPolicy
@@ -17,7 +18,10 @@ from celery_sagemaker.runtime.exceptions import (
 )
 from celery_sagemaker.runtime.requests import InvokeEndpointRequest
 from celery_sagemaker.runtime.responses import InvokeEndpointResponse
+from celery_sagemaker.runtime.s3 import S3Location, S3Store
+from celery_sagemaker.tasks.batch import registry
 from celery_sagemaker.tasks.batch import runner as runner_module
+from celery_sagemaker.tasks.batch.holding import Hold
 from celery_sagemaker.tasks.batch.permits import Answers, Unlimited
 from celery_sagemaker.tasks.batch.progress import Progress
 from celery_sagemaker.tasks.batch.records.exceptions import InputChanged
@@ -25,7 +29,7 @@ from celery_sagemaker.tasks.batch.records.packing import Invocation
 from celery_sagemaker.tasks.batch.records.values import Record
 from celery_sagemaker.tasks.batch.records.writing import Batch, PartBuffer
 from celery_sagemaker.tasks.batch.runner import Runner
-from celery_sagemaker.tasks.batch.running import Plan, Snapshot, Verdict
+from celery_sagemaker.tasks.batch.running import Keeper, Plan, Snapshot, Verdict
 from celery_sagemaker.tasks.batch.work import Work
 
 #: How the model answers a body, the n-th time it is asked.
@@ -59,6 +63,7 @@ class Endpoint:
 class Kept:
     """Keeps what is saved; says what it is told to at each beat."""
 
+    held = True
     verdicts: list[Verdict] = field(default_factory=list)
     saved: list[tuple[Snapshot, str, float]] = field(default_factory=list)
 
@@ -97,7 +102,7 @@ def invocations(groups: Iterable[Iterable[int]]) -> list[Invocation]:
     return made
 
 
-def run(endpoint: Endpoint, kept: Kept, items: Iterable[Invocation], **plan: Any) -> Runner:
+def run(endpoint: Endpoint, kept: Keeper, items: Iterable[Invocation], **plan: Any) -> Runner:
     """Run a chunk to the run's end."""
     count = plan.pop("count", None) or sum(len(item.records) for item in items)
     made = Plan(
@@ -110,12 +115,12 @@ def run(endpoint: Endpoint, kept: Kept, items: Iterable[Invocation], **plan: Any
         save_seconds=plan.pop("save_seconds", 30.0),
         hold_limit=plan.pop("hold_limit", 2.0),
     )
-    permits = plan.pop("permits", Unlimited())
+    permits, buffer = plan.pop("permits", Unlimited()), plan.pop("buffer", PartBuffer())
 
     async def on_loop() -> Runner:
         work = Work(0, count, Progress(), 16)
         runner = Runner(
-            work, iter(items), PartBuffer(), made, transport=endpoint, keeper=kept,
+            work, iter(items), buffer, made, transport=endpoint, keeper=kept,
             permits=permits, leaving=lambda: False,
         )  # fmt: skip
         await runner.run()
@@ -310,3 +315,85 @@ def test_a_bug_breaks_the_run_and_is_not_hidden() -> None:
     with pytest.raises(ZeroDivisionError):
         run(Endpoint(broken), kept, invocations([n] for n in range(9)))
     assert kept.saved == []
+
+
+#: Seconds after which a silent run loses its chunk, in the tests below.
+LEASE = 0.6
+
+#: Records of a chunk: more than are called within the lease.
+RECORDS = 4_000
+
+
+@dataclass
+class Books:
+    """The batch jobs in Redis, as far as a hold asks: each answer is a function."""
+
+    beats: Callable[[], str] = lambda: "GO"
+    reports: Callable[[], int | None] = lambda: 2
+
+    def beat(self, *_: object, **__: object) -> str:
+        """Answer a sign of life."""
+        return self.beats()
+
+    def report(self, *_: object) -> int | None:
+        """Answer a report."""
+        return self.reports()
+
+
+class Forgetful(PartBuffer):
+    """Keeps no results: there is nothing to write to S3."""
+
+    def take(self) -> Batch:
+        """Return nothing."""
+        super().take()
+        return Batch()
+
+
+def hold(books: Books) -> Hold:
+    """A run's hold on its chunk."""
+    begun = registry.Run("job", 0, 1, {}, None)
+    known = cast("registry.Registry", books)
+    output = S3Location("bucket", "out")
+    return Hold(known, begun, cast("S3Store", None), output, LEASE, time.monotonic())
+
+
+@pytest.mark.parametrize("silent", ["beats", "reports"])
+def test_a_silent_run_begins_no_calls(silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither while Redis does not answer, nor while results wait: another run may have its chunk.
+
+    What it called then, the other one would call again.
+    """
+    monkeypatch.setattr(runner_module, "AHEAD", RECORDS)
+    endpoint = Endpoint(echo, seconds=0.002)
+
+    def late() -> Any:
+        if not endpoint.asked:
+            return "GO" if silent == "beats" else 2
+        counted, since = -1, time.monotonic()
+        while time.monotonic() - since < 2 * LEASE and endpoint.asked.total() < RECORDS:
+            if endpoint.asked.total() != counted:
+                counted, since = endpoint.asked.total(), time.monotonic()
+            time.sleep(0.01)
+        return "GONE" if silent == "beats" else None
+
+    kept = hold(Books(**{silent: late}))
+    items = invocations([n] for n in range(RECORDS))
+    save = {"beats": 30.0, "reports": 0.1}[silent]
+    run(endpoint, kept, items, save_seconds=save, buffer=Forgetful())
+    assert 0 < endpoint.asked.total() < RECORDS
+
+
+def test_a_sign_of_life_counts_from_when_it_was_sent() -> None:
+    """One that took as long as the lease proves nothing; the next one does."""
+    waits = iter([LEASE, 0.0])
+
+    def slow() -> str:
+        time.sleep(next(waits))
+        return "GO"
+
+    kept = hold(Books(beats=slow))
+    held = [kept.held]
+    for _ in range(2):
+        assert kept.beat(0.0) is Verdict.GO
+        held.append(kept.held)
+    assert held == [True, False, True]

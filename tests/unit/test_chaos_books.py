@@ -8,6 +8,7 @@ import books
 import pytest
 from books import Accepted, Called, Facts, Job, Reading, Row, Run
 from plan import Happened
+from tracing import Left, Made, Ran, Trace
 
 
 def reading(way: str, **changes: Any) -> Reading:
@@ -43,7 +44,12 @@ def good() -> Facts:
             Called("e", "t", 2.0, ran=False),
             Called("e", "t", 2.5, ran=False),
         ),
-        happened=(Happened("worker-kill", 3.0, 3.0, 0),),
+        trace=Trace(
+            ran=(Ran("e", "i", 2.0), Ran("e", "i", 20.0)),
+            made=(Made("i", "e", "w0.1", 1.9), Made("i", "e", "w1.1", 19.9, 20.1)),
+            left=(Left(0, "w0.1", 3.1),),
+            happened=(Happened("worker-kill", 3.0, 3.0, 0),),
+        ),
         jobs=(Job("j", "completed", 2, 1, 1, 2, (0, 1), 1),),
         tokens={"token": "j"},
         readings=(reading("subscribe"), reading("asubscribe")),
@@ -84,6 +90,11 @@ def with_reading(facts: Facts, **changes: Any) -> Facts:
     return replace(facts, readings=[facts.readings[0], reading("asubscribe", **changes)])
 
 
+def with_trace(facts: Facts, **changes: Any) -> Facts:
+    """Books with other calls, faults or departures."""
+    return replace(facts, trace=replace(facts.trace, **changes))
+
+
 Change = Callable[[Facts], Facts]
 
 WRONG: list[tuple[str, str, Change]] = [
@@ -98,16 +109,17 @@ WRONG: list[tuple[str, str, Change]] = [
     ("counted", "counts", lambda f: replace(f, counts={**f.counts, "FAILED": 2})),
     ("results_agree", "other", lambda f: replace(f, results={**f.results, "t": "SUCCESS"})),
     ("results_agree", "none", lambda f: replace(f, results={**f.results, "t": "PENDING"})),
-    ("calls_explained", "no fault", lambda f: replace(f, happened=())),
+    ("calls_explained", "no fault", lambda f: with_trace(f, happened=(), left=())),
     (
         "calls_explained",
-        "another fault",
-        lambda f: replace(f, happened=[Happened("endpoint-cut", 3.0, 3.0)]),
+        "a call without a cause",
+        lambda f: with_trace(f, ran=[*f.trace.ran, Ran("e", "i", 30.0)]),
     ),
+    ("departures_explained", "no fault", lambda f: with_trace(f, happened=())),
     (
-        "calls_explained",
-        "a fault too late",
-        lambda f: replace(f, happened=[Happened("worker-kill", 14.0, 14.0, 0)]),
+        "departures_explained",
+        "another worker's",
+        lambda f: with_trace(f, happened=[Happened("worker-kill", 3.0, 3.0, 1)]),
     ),
     ("succeeded_were_called", "never", lambda f: replace(f, called=())),
     ("jobs_exact", "missing", lambda f: with_job(f, lines=(0,))),
