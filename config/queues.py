@@ -25,6 +25,7 @@ TASKS: Mapping[str, str] = MappingProxyType(
         "sagemaker.invoke": INVOKE,
         "sagemaker.invoke_async": ASYNC,
         "sagemaker.collect": ASYNC,
+        "sagemaker.collect_many": ASYNC,
         "sagemaker.stream": STREAM,
         "sagemaker.poll": POLL,
         "sagemaker.schedule": POLL,

@@ -4,7 +4,9 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from .exceptions import ClientConfigurationError
@@ -76,6 +78,7 @@ class Clients:
     def _make(self, service: str, retries: dict[str, Any]) -> Any:
         import boto3  # noqa: PLC0415 - a web process may never need it
         from botocore.config import Config  # noqa: PLC0415
+        from botocore.session import Session  # noqa: PLC0415
 
         from .translation import clean, translate  # noqa: PLC0415
 
@@ -90,12 +93,31 @@ class Clients:
         try:
             with translate():
                 # A session of our own: boto3's default one is not safe to share between threads.
-                create: Callable[..., Any] = boto3.session.Session().client
+                session = Session()
+                factory = session.get_component("response_parser_factory")
+                factory.set_parser_defaults(timestamp_parser=parse_moment)
+                create: Callable[..., Any] = boto3.session.Session(botocore_session=session).client
                 return create(service, region_name=options.region_name, config=config)
         except ValueError as error:
             # An endpoint's address that is none.
             text = f"No client can be made: {clean(str(error))}."
             raise ClientConfigurationError(text) from error
+
+
+def parse_moment(value: Any) -> datetime:
+    """Return the moment that a service wrote, as botocore does.
+
+    A LIST has 1,000 of them: reading them as ISO 8601 takes a quarter of the time of the whole
+    (16 ms for 58 ms) that botocore's way takes, by dateutil, which knows every form there is.
+    """
+    from botocore.utils import parse_timestamp  # noqa: PLC0415
+
+    if isinstance(value, str) and value[10:11] == "T":
+        with suppress(ValueError):
+            moment = datetime.fromisoformat(value)
+            if moment.tzinfo is not None:
+                return moment
+    return parse_timestamp(value)
 
 
 #: Every `Clients` of this process. After a fork their sockets are the parent's, and so, perhaps,

@@ -136,7 +136,7 @@ def context(signature: str) -> Context:
             "task": kept["task"],
             "args": kept["args"],
             "kwargs": kept["kwargs"],
-            "errbacks": _listed(options.get("link_error")),
+            "errbacks": listed(options.get("link_error")),
             "chain": options.get("chain"),
             "chord": options.get("chord"),
             "group": options.get("group_id"),
@@ -148,7 +148,8 @@ def context(signature: str) -> Context:
     )
 
 
-def _listed(value: Any) -> list[Any]:
+def listed(value: Any) -> list[Any]:
+    """Return the links of a message, of which one may be written without a list."""
     if not value:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]

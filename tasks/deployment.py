@@ -18,6 +18,7 @@ from ..channels import ChannelOptions
 from ..config import Settings
 from ..runtime.allow import Allowed
 from . import grants
+from .lately import Lately
 from .leases import Lease
 from .ledger import Ledger
 from .limits import Limits
@@ -52,6 +53,8 @@ class Deployment:
         self.pid = os.getpid()
         self.owner = uuid.uuid4().hex
         """Names this process in the ledger."""
+        self.lately = Lately()
+        """What this process need not ask Redis again."""
         self._counted: Counter[str] = Counter()
         self._working = False
 

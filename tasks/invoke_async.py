@@ -120,7 +120,8 @@ class InvokeAsyncTask(LedgerTask):
         self, run: Run, request: InvokeEndpointAsyncRequest, location: str, **fields: object
     ) -> bool:
         ledger, polling = self.deployment.ledger, self.deployment.settings.polling
-        usual, deadline = ledger.duration(request.endpoint_name), self._deadline(request)
+        name, deadline = request.endpoint_name, self._deadline(request)
+        usual = self.deployment.lately.get(name, lambda: ledger.duration(name))
         submitted = ledger.submit(
             run,
             prefix=outputs.parent(location),
@@ -132,7 +133,7 @@ class InvokeAsyncTask(LedgerTask):
             **fields,
         )
         if submitted:
-            observation.submitted(run.id, request.endpoint_name, deadline)
+            observation.submitted(run.id, name, deadline)
         return submitted
 
     def _collecting(self) -> str:
@@ -140,7 +141,8 @@ class InvokeAsyncTask(LedgerTask):
         signature["task"] = collect.name
         # The endpoint has the request: its answer is collected however late it comes.
         signature["options"].pop("expires", None)
-        return dumps(signature)
+        options = {name: value for name, value in signature["options"].items() if value is not None}
+        return dumps({**signature, "options": options})
 
     def _await_unanswered(self, run: Run, request: InvokeEndpointAsyncRequest) -> bool:
         """Look for the output of a call whose answer is unknown, before calling again."""
@@ -164,8 +166,9 @@ class InvokeAsyncTask(LedgerTask):
     def _learn_root(self, request: InvokeEndpointAsyncRequest, location: str) -> None:
         extension, filename = request.s3_output_path_extension, request.filename
         if extension and filename:
-            root = outputs.root_of(location, extension, filename)
-            self.deployment.ledger.learn(request.endpoint_name, root=root)
+            name, root = request.endpoint_name, outputs.root_of(location, extension, filename)
+            parts = self.deployment
+            parts.lately.get((name, root), lambda: parts.ledger.learn(name, root=root))
 
     def _deadline(self, request: InvokeEndpointAsyncRequest) -> float:
         ttl = request.request_ttl_seconds or REQUEST_TTL

@@ -15,9 +15,9 @@ from celery import Celery, shared_task
 
 from ..runtime.exceptions import InferenceError, S3AccessDenied
 from ..runtime.s3 import S3Location
-from . import observation, outputs
+from . import collect_many, observation, outputs
 from .collect import collect
-from .delivery import send
+from .collect_many import TOGETHER
 from .deployment import Deployment, deployment
 from .exceptions import MalformedMessage
 from .ledger import Pending
@@ -134,16 +134,19 @@ def _kind(awaited: Pending, present: Iterable[str], now: float) -> str | None:
 def _hand_over(
     app: Celery, parts: Deployment, answers: list[tuple[Pending, str]], now: float
 ) -> None:
-    if not answers:
-        return
-    name = collect.name
-    with app.producer_pool.acquire(block=True) as producer:
-        for awaited, kind in answers:
-            signature = parts.ledger.ready(awaited.id, task=name, kind=kind)
-            if signature is not None:
+    """Send what collects the answers; of outputs, some together."""
+    outputs_ = [(p, kind) for p, kind in answers if kind == "output"]
+    others = [(p, kind) for p, kind in answers if kind != "output"]
+    pages = [outputs_[at : at + TOGETHER] for at in range(0, len(outputs_), TOGETHER)]
+    for page in [*pages, *([other] for other in others)]:
+        kinds = {awaited.id: kind for awaited, kind in page}
+        found = parts.ledger.ready_many(kinds, task=collect.name)
+        for awaited, kind in page:
+            if awaited.id in found:
                 waited = now - awaited.submitted_at
                 observation.answered(awaited.id, awaited.endpoint, kind, waited)
-                send(app, signature, producer)
+        with app.producer_pool.acquire(block=True) as producer:
+            collect_many.send(app, found, producer)
 
 
 def _learn(parts: Deployment, pending: list[Pending], present: dict[str, float]) -> None:

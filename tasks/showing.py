@@ -5,11 +5,13 @@ type that Celery does not know becomes a state of that name, which only a final 
 retry is one that it knows.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from celery.worker.request import Request
 
 from .base import HandedBack, Submitted
+from .collect_many import FAILED, SUCCEEDED
 
 
 class LedgerRequest(Request):
@@ -31,3 +33,23 @@ class LedgerRequest(Request):
         elif isinstance(error, HandedBack):
             self.send_event("task-retried", exception=f"{error.why}: in {error.seconds:.1f} s")
         return answer
+
+
+class ManyRequest(Request):
+    """A request whose task ends others: Celery would send an event of the message only."""
+
+    def on_success(self, failed__retval__runtime: Any, **kwargs: Any) -> Any:
+        """Celery's own, and the events of the requests that have ended."""
+        super().on_success(failed__retval__runtime, **kwargs)
+        failed, letters, runtime = failed__retval__runtime
+        eventer: Any = self._eventer  # type: ignore[attr-defined] # celery-types lacks it
+        if not failed and eventer and eventer.enabled:
+            for id_, type_ in self._ended(letters):
+                eventer.send(type_, uuid=id_, runtime=runtime, result="", exception="")
+
+    def _ended(self, letters: str) -> Iterator[tuple[str, str]]:
+        """Yield ids, and the types of their events."""
+        types = {SUCCEEDED: "task-succeeded", FAILED: "task-failed"}
+        for id_, letter in zip(self.args[0], letters.strip("'"), strict=False):
+            if letter in types:
+                yield id_, types[letter]

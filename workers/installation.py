@@ -69,7 +69,7 @@ def _add_settings(sender: Celery, **_: object) -> None:
 
 
 def _add_steps(app: Celery) -> None:
-    from . import inspection, liveness, quiet, refusals  # noqa: F401, PLC0415 - a worker's commands and signals
+    from . import inspection, leaving, liveness, quiet, refusals  # noqa: F401, PLC0415 - a worker's commands and signals
     from .guard import Guard  # noqa: PLC0415
     from .metrics import Metrics  # noqa: PLC0415 - and its steps
     from .ticker import Ticker  # noqa: PLC0415
@@ -80,4 +80,5 @@ def _add_steps(app: Celery) -> None:
     app.steps["consumer"].update({Guard, liveness.Liveness, VisibilityHeartbeat})
     refusals.connect()
     quiet.connect()
+    leaving.connect()
     liveness.connect()

@@ -8,7 +8,7 @@ over it move together: on a Redis Cluster the ledger lives in one slot.
 import json
 import logging
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import redis
@@ -134,8 +134,26 @@ class Ledger:
 
     def ready(self, id_: str, *, task: str, kind: str) -> str | None:
         """Note that a submitted request's answer was found; returns the signature to send."""
-        found = self._call("ready", id_, task, kind, self.resend_after, uuid.uuid4().hex)
-        return text(found) if found else None
+        return self.ready_many({id_: kind}, task=task).get(id_)
+
+    def ready_many(self, answers: Mapping[str, str], *, task: str) -> dict[str, str]:
+        """Note that answers were found: by id, their kinds. Returns the signatures to send."""
+        script, shared = self._scripts["ready"], (str(self.resend_after), uuid.uuid4().hex)
+        with self.client.pipeline(transaction=False) as pipe:
+            for id_, kind in answers.items():
+                args = [self.base, id_, task, kind, *shared]
+                script(keys=[self.key("row", id_)], args=args, client=pipe)
+            found = pipe.execute()
+        return {id_: text(sent) for id_, sent in zip(answers, found, strict=True) if sent}
+
+    def found(self, ids: Sequence[str], *, task: str) -> dict[str, str]:
+        """Return, by id, the messages of requests whose answer is a task's to collect."""
+        rows = zip(ids, self._fields(ids, "task", "ready", "signature"), strict=True)
+        return {
+            id_: signature
+            for id_, (of, ready, signature) in rows
+            if of == task and ready and signature
+        }
 
     def reopen(self, id_: str) -> bool:
         """Let a request be sent again whose unanswered call left no output."""

@@ -78,7 +78,7 @@ STEPS: dict[str, tuple[Any, str, bool, Callable[..., bool]]] = {
     "located": (Ledger, "note", False, noting("output_location")),
     "submitted": (Ledger, "submit", False, always),
     "polling": (polling, "find", True, always),
-    "ready": (Ledger, "ready", False, always),
+    "ready": (Ledger, "ready_many", False, always),
     "called": (BotoTransport, "invoke", False, always),
     "unnoted": (Ledger, "note", True, noting("outcome")),
     "outcome": (Ledger, "note", False, noting("outcome")),
