@@ -8,16 +8,15 @@ import importlib
 import json
 import os
 import platform
-import signal
 import sys
 import time
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import environments
+import leftovers
 from frame import PeerError, Result, Spread
 
 #: Cheap ones first.
@@ -26,8 +25,8 @@ GROUPS = ("startup", "overhead", "realtime", "streams", "asynchronous", "growth"
 RESULTS = Path(__file__).with_name("results")
 
 #: Rounds, and seconds of a turn.
-ROUNDS, SECONDS = 5, 0.7
-QUICK_ROUNDS, QUICK_SECONDS = 2, 0.3
+ROUNDS, SECONDS = 5, 0.4
+QUICK_ROUNDS, QUICK_SECONDS = 2, 0.2
 LONG_SECONDS = 3.0
 
 PACKAGES = ("celery", "redis", "boto3", "botocore", "aiohttp", "kombu")
@@ -91,10 +90,6 @@ def rounded(value: Any) -> Any:
     return [rounded(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def _stop(number: int, _: FrameType | None) -> None:
-    sys.exit(128 + number)  # what was started is stopped on the way out
-
-
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -104,7 +99,7 @@ def main() -> None:
     parser.add_argument("--long", action="store_true", help="larger: up to 1,000,000 records")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where figures are kept")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, _stop)
+    leftovers.clear_up_when_ended()
     rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else ROUNDS)
     seconds = QUICK_SECONDS if arguments.quick else LONG_SECONDS if arguments.long else SECONDS
     settings = {"rounds": rounds, "long": arguments.long}
