@@ -8,14 +8,18 @@ OURS, SLEEPING, RETRYING = "invoke_async", "task that sleeps and looks", "task t
 SDK = "SageMaker SDK's AsyncPredictor, 64 threads"
 
 #: Kind, and how many are pending at once: the others have 64 slots, and hold one for each.
-PEERS = {SLEEPING: ("sleeping", 64), RETRYING: ("retrying", 200), SDK: ("sdk", 64)}
+PEERS = {SLEEPING: ("sleeping", 64), RETRYING: ("retrying", 100), SDK: ("sdk", 64)}
 
-#: Ours that are pending at once, and seconds that the model takes; and with --long.
-PENDING, SECONDS = 600, 5
+#: Ours that are pending at once, and seconds that the model takes, or longer until all are
+#: submitted; and with --long.
+PENDING, SECONDS = 300, 3
 LONG_PENDING, LONG_SECONDS = 10_000, 30
 
-#: Inferences of the turn that opens connections.
-FIRST = 10
+#: Inferences of the turn that opens connections, and what they take.
+FIRST, FIRST_ENDPOINT = 16, "together-1"
+
+#: Seconds for a turn.
+PATIENCE, LONG_PATIENCE = 90.0, 900.0
 
 #: What was asked for: looks (LIST and HEAD) and slots for an inference.
 LOOKS, SLOTS = 0.05, 0.0
@@ -60,7 +64,14 @@ def run(rounds: int, seconds: float, *, long: bool) -> Result:
         on.put("input.json", b"{}")
         peers = start(on, result.notes)
         made = {
-            name: Variant(peer, {"endpoint": f"later-{takes}"}, counts[name], least=FIRST)
+            name: Variant(
+                peer,
+                {"endpoint": f"together-{takes}"},
+                counts[name],
+                least=FIRST,
+                warm={"endpoint": FIRST_ENDPOINT},
+                patience=LONG_PATIENCE if long else PATIENCE,
+            )
             for name, peer in peers.items()
         }
         samples = alternate(made, rounds, seconds, result.notes)

@@ -1,6 +1,6 @@
 """What `invoke` costs over an empty task and a bare boto3 call, and publishing in bulk."""
 
-from frame import Peer, Result, Spread, Table, Target, Variant, alternate
+from frame import Result, Spread, Table, Target, Variant, alternate
 from frame import per_record as figures
 from loopback import Bench, bench
 
@@ -29,21 +29,17 @@ def run(rounds: int, seconds: float, *, long: bool) -> Result:  # noqa: ARG001 -
     """Measure."""
     result = Result("One invoke, and many published at once")
     with bench() as on:
-        plain, ours = _started(on, "plain", "singly.py"), _started(on, "ours", "ours.py")
-        of = {"singly.py": plain, "ours.py": ours}
+        of = {script: on.peer(script, script) for script in ("singly.py", "ours.py")}
+        for peer in of.values():
+            peer.started()
         made = {
             name: Variant(of[script], {"endpoint": "single-0", **options}, least=10)
             for name, (script, options) in SINGLY.items()
         }
         _singly(result, made, rounds, seconds)
-        _bulk(result, plain, ours, rounds, seconds)
+    with bench() as on:
+        _bulk(result, on, rounds, seconds)
     return result
-
-
-def _started(on: Bench, name: str, script: str) -> Peer:
-    peer = on.peer(name, script)
-    peer.started()
-    return peer
 
 
 def _singly(result: Result, made: dict[str, Variant], rounds: int, seconds: float) -> None:
@@ -64,7 +60,11 @@ def _singly(result: Result, made: dict[str, Variant], rounds: int, seconds: floa
     result.tables.append(Table("One after the other, each awaited", columns, rows))
 
 
-def _bulk(result: Result, plain: Peer, ours: Peer, rounds: int, seconds: float) -> None:
+def _bulk(result: Result, on: Bench, rounds: int, seconds: float) -> None:
+    """Publish where no worker is; messages pile up."""
+    plain, ours = on.peer("plain", "singly.py", "0"), on.peer("ours", "ours.py", "0")
+    for peer in (plain, ours):
+        peer.started()
     made = {
         PLAIN: Variant(plain, {"what": "publish", "endpoint": "single-0"}, BULK),
         SINGLE: Variant(ours, {"how": "publish", "endpoint": "single-0"}, BULK),

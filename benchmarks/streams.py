@@ -25,7 +25,7 @@ KINDS = {
 }
 
 #: Parts of a stream that comes as a model speaks, and milliseconds between two.
-PARTS, APART = 60, 20
+PARTS, APART = 50, 20
 
 #: Parts of one that comes as fast as it can.
 FLOOD = 2_000

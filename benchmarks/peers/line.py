@@ -73,17 +73,17 @@ def worker(*arguments: str) -> AbstractContextManager[Any]:
     return _worker([sys.executable, "-m", *arguments])
 
 
-def until(true: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
-    """Wait for something.
+def until(true: Callable[[], bool], what: str, *, look: float = LOOK) -> None:
+    """Wait for something, with so many seconds between two looks.
 
     Raises:
         TimeoutError: it did not come.
     """
-    give_up = time.monotonic() + seconds
+    give_up = time.monotonic() + PATIENCE
     while not true():
         if time.monotonic() > give_up:
             raise TimeoutError(what)
-        time.sleep(LOOK)
+        time.sleep(look)
 
 
 def asked() -> dict[str, int]:
@@ -92,6 +92,13 @@ def asked() -> dict[str, int]:
     with urllib.request.urlopen(url) as answer:  # noqa: S310 - loopback
         found: dict[str, int] = json.load(answer)
     return found
+
+
+def release() -> None:
+    """Let the asynchronous inferences end that are to be pending at once."""
+    url = f"{os.environ['AWS_ENDPOINT_URL_S3']}/release"
+    with urllib.request.urlopen(urllib.request.Request(url, method="POST")):  # noqa: S310
+        pass
 
 
 def resident(pid: int) -> float:
