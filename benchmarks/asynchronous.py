@@ -23,6 +23,8 @@ PATIENCE, LONG_PATIENCE = 90.0, 900.0
 
 #: What was asked for: looks (LIST and HEAD) and slots for an inference.
 LOOKS, SLOTS = 0.05, 0.0
+WHY_LOOKS = "one look is for all that are pending under a prefix, and these were too few for it"
+WHY_SLOTS = "a task was still at work that had submitted one, or looked for all"
 
 #: The figures, as the peers name them.
 FIGURES = {
@@ -85,6 +87,10 @@ def run(rounds: int, seconds: float, *, long: bool) -> Result:
     result.tables.append(Table(f"Pending, the model takes {takes} s", columns, rows))
     if OURS in rows:
         looks, slots = rows[OURS][FIGURES["looks"]], rows[OURS][FIGURES["slots"]]
-        result.targets.append(Target("LIST and HEAD of an inference", LOOKS, looks, most=True))
-        result.targets.append(Target("worker slots of a pending one", SLOTS, slots, most=True))
+        result.targets.append(
+            Target("LIST and HEAD of an inference", LOOKS, looks, WHY_LOOKS, most=True)
+        )
+        result.targets.append(
+            Target("worker slots of a pending one", SLOTS, slots, WHY_SLOTS, most=True)
+        )
     return result

@@ -80,6 +80,8 @@ class Target:
     what: str
     wanted: float
     got: Spread
+    why: str
+    """What keeps it from being met, where it is not."""
     most: bool = False
     """Whether `wanted` is the most that it may be; else it is the least."""
 
