@@ -12,8 +12,11 @@ PEERS = {SLEEPING: ("sleeping", 64), RETRYING: ("retrying", 100), SDK: ("sdk", 6
 
 #: Ours that are pending at once, and seconds that the model takes, or longer until all are
 #: submitted; and with --long.
-PENDING, SECONDS = 300, 3
+PENDING, SECONDS = 400, 3
 LONG_PENDING, LONG_SECONDS = 10_000, 30
+
+#: The first peer's database in Redis.
+DATABASE = 10
 
 #: Inferences of the turn that opens connections, and what they take.
 FIRST, FIRST_ENDPOINT = 16, "together-1"
@@ -41,13 +44,14 @@ FIGURES = {
 def start(on: Bench, notes: list[str]) -> dict[str, Peer]:
     """Start the peers that there are."""
     peers = {OURS: on.peer(OURS, "later.py", "ours")}
-    for name, (kind, _) in PEERS.items():
+    for number, (name, (kind, _)) in enumerate(PEERS.items()):
         try:
             python = environments.python("sdk") if kind == "sdk" else None
         except environments.NotInstalledError as error:
             notes.append(f"{name} is left out: {error}")
             continue
-        peers[name] = on.peer(name, "later.py", kind, python=python)
+        database = str(DATABASE + number)  # else one's worker would do the other's tasks
+        peers[name] = on.peer(name, "later.py", kind, python=python, BENCH_DATABASE=database)
     for name, peer in list(peers.items()):
         try:
             peer.started()

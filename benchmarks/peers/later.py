@@ -20,6 +20,9 @@ KIND = sys.argv[1]
 #: Seconds after the last submission at which is looked, and between two looks for that.
 SETTLED, LOOK = 0.4, 0.05
 
+#: Seconds that a worker may take to say what it does, and the tasks that are counted.
+PATIENT, TASKS = 10.0, ("sleeping", "retrying", "sagemaker.invoke_async")
+
 #: Threads that wait for the SDK's predictor.
 THREADS = 64
 
@@ -80,16 +83,15 @@ def with_celery(app: Any, command: tuple[str, ...], written: Callable[[Any], flo
     global slots, ready, watched  # noqa: PLW0603 - one kind per process
 
     def slots(_: list[Any]) -> int:
-        active = app.control.inspect(limit=1).active() or {}
-        names = ("sleeping", "retrying", "sagemaker.invoke_async")
-        return sum(task["name"] in names for tasks in active.values() for task in tasks)
+        (answer,) = app.control.broadcast("running", reply=True, limit=1, timeout=PATIENT)
+        return sum(name in TASKS for names in answer.values() for name in names)
 
     def ready(result: Any) -> float:
         at = written(result.get(timeout=line.PATIENCE))
         done: float = result.date_done.timestamp()
         return done - at
 
-    with line.worker(*command) as worker:
+    with line.worker(*command, "--include", "slots") as worker:
         watched = worker.pid
         line.until(lambda: bool(app.control.ping(limit=1)), "the worker's start")
         line.serve(turn)
