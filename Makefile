@@ -52,8 +52,8 @@ demo: install ## Classify real images through workers, against an endpoint on th
 	$(RUN) celery-sagemaker demo
 
 bench: install ## Measure against what else there is; ARGS="--quick", "--long", "--only streams"
-	UV=$(UV) $(RUN) --group bench python benchmarks/run.py $(ARGS)
-	$(RUN) --group bench python benchmarks/report.py
+	@UV=$(UV) $(RUN) --group bench python benchmarks/run.py $(ARGS); status=$$?; \
+	$(RUN) --group bench python benchmarks/report.py || status=$$?; exit $$status
 
 chaos: export PYTHONPATH := tests/chaos:tests/acceptance
 chaos: install ## Kill, cut and fill what there is under a load; SEED=7 MINUTES=4 OLD=COMMIT

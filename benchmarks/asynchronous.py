@@ -8,17 +8,26 @@ OURS, SLEEPING, RETRYING = "invoke_async", "task that sleeps and looks", "task t
 SDK = "SageMaker SDK's AsyncPredictor, 64 threads"
 
 #: Kind, and how many are pending at once: the others have 64 slots, and hold one for each.
-PEERS = {SLEEPING: ("sleeping", 64), RETRYING: ("retrying", 200), SDK: ("sdk", 64)}
+PEERS = {SLEEPING: ("sleeping", 64), RETRYING: ("retrying", 100), SDK: ("sdk", 64)}
 
-#: Ours that are pending at once, and seconds that the model takes; and with --long.
-PENDING, SECONDS = 600, 5
+#: Ours that are pending at once, and seconds that the model takes, or longer until all are
+#: submitted; and with --long.
+PENDING, SECONDS = 400, 3
 LONG_PENDING, LONG_SECONDS = 10_000, 30
 
-#: Inferences of the turn that opens connections.
-FIRST = 10
+#: The first peer's database in Redis.
+DATABASE = 10
+
+#: Inferences of the turn that opens connections, and what they take.
+FIRST, FIRST_ENDPOINT = 16, "together-1"
+
+#: Seconds for a turn.
+PATIENCE, LONG_PATIENCE = 90.0, 900.0
 
 #: What was asked for: looks (LIST and HEAD) and slots for an inference.
 LOOKS, SLOTS = 0.05, 0.0
+WHY_LOOKS = "one look is for all that are pending under a prefix, and these were too few for it"
+WHY_SLOTS = "a task was still at work that had submitted one, or looked for all"
 
 #: The figures, as the peers name them.
 FIGURES = {
@@ -35,13 +44,14 @@ FIGURES = {
 def start(on: Bench, notes: list[str]) -> dict[str, Peer]:
     """Start the peers that there are."""
     peers = {OURS: on.peer(OURS, "later.py", "ours")}
-    for name, (kind, _) in PEERS.items():
+    for number, (name, (kind, _)) in enumerate(PEERS.items()):
         try:
             python = environments.python("sdk") if kind == "sdk" else None
         except environments.NotInstalledError as error:
             notes.append(f"{name} is left out: {error}")
             continue
-        peers[name] = on.peer(name, "later.py", kind, python=python)
+        database = str(DATABASE + number)  # else one's worker would do the other's tasks
+        peers[name] = on.peer(name, "later.py", kind, python=python, BENCH_DATABASE=database)
     for name, peer in list(peers.items()):
         try:
             peer.started()
@@ -60,7 +70,14 @@ def run(rounds: int, seconds: float, *, long: bool) -> Result:
         on.put("input.json", b"{}")
         peers = start(on, result.notes)
         made = {
-            name: Variant(peer, {"endpoint": f"later-{takes}"}, counts[name], least=FIRST)
+            name: Variant(
+                peer,
+                {"endpoint": f"together-{takes}"},
+                counts[name],
+                least=FIRST,
+                warm={"endpoint": FIRST_ENDPOINT},
+                patience=LONG_PATIENCE if long else PATIENCE,
+            )
             for name, peer in peers.items()
         }
         samples = alternate(made, rounds, seconds, result.notes)
@@ -74,6 +91,10 @@ def run(rounds: int, seconds: float, *, long: bool) -> Result:
     result.tables.append(Table(f"Pending, the model takes {takes} s", columns, rows))
     if OURS in rows:
         looks, slots = rows[OURS][FIGURES["looks"]], rows[OURS][FIGURES["slots"]]
-        result.targets.append(Target("LIST and HEAD of an inference", LOOKS, looks, most=True))
-        result.targets.append(Target("worker slots of a pending one", SLOTS, slots, most=True))
+        result.targets.append(
+            Target("LIST and HEAD of an inference", LOOKS, looks, WHY_LOOKS, most=True)
+        )
+        result.targets.append(
+            Target("worker slots of a pending one", SLOTS, slots, WHY_SLOTS, most=True)
+        )
     return result

@@ -1,28 +1,34 @@
 """Whether time and memory grow with the work, or faster; the exponent is fitted on log-log axes."""
 
+import itertools
 import math
 import os
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 
 import redis
-from frame import Peer, PeerError, Result, Spread, Table, Target, Variant
-from loopback import PER_INVOCATION, Bench, bench
+from frame import Peer, Result, Spread, Table, Target, Variant
+from loopback import PER_INVOCATION, UNKNOWN, Bench, bench
 from realtime import Staged
 
 #: Records of a batch job, workers of one, and pending asynchronous inferences; and with --long.
-RECORDS, LONG_RECORDS = (1_000, 10_000, 100_000), (1_000, 10_000, 100_000, 1_000_000)
+RECORDS, LONG_RECORDS = (1_000, 10_000, 50_000), (1_000, 10_000, 100_000, 1_000_000)
 WORKERS = (1, 2, 4, 8)
-PENDING, LONG_PENDING = (100, 1_000), (100, 1_000, 10_000, 100_000)
+PENDING, LONG_PENDING = (100, 300), (100, 1_000, 10_000, 100_000)
 
-#: Records for each worker, at 200 ms.
-SHARE, LONG_SHARE = 400, 2_000
+#: Records of a chunk and for each worker, at 200 ms: two chunks, as many as one runs at once.
+CHUNK = 200
+SHARE = 2 * CHUNK
+
+#: The fleets' databases in Redis: this, and as many more as workers.
+DATABASE = 20
 
 #: What is still linear: an exponent of at most this.
 LINEAR = 1.1
+WHY = "the largest job shared the machine with something else, or what it keeps is no longer small"
 
-#: Seconds for a turn of the largest.
-PATIENCE = 3_000.0
+#: Seconds for a turn, and with --long.
+PATIENCE, LONG_PATIENCE = 60.0, 1_800.0
 
 Measured = dict[int, dict[str, Spread]]
 
@@ -73,13 +79,13 @@ def each(sizes: Sequence[int], rounds: int, turn: Callable[[int], Mapping[str, f
     }
 
 
-def records(on: Bench, rounds: int, sizes: Sequence[int]) -> Measured:
+def records(on: Bench, rounds: int, sizes: Sequence[int], patience: float) -> Measured:
     """Grow a batch job."""
     peer, server, staged = on.peer("growing job", "ours.py"), Server(on), Staged(on)
     peer.started()
     options = {"how": "job", "endpoint": "multi-0", "batch_strategy": "MultiRecord"}
     variant = Variant(
-        peer, {**options, "max_records": PER_INVOCATION}, patience=PATIENCE, prepare=staged
+        peer, {**options, "max_records": PER_INVOCATION}, patience=patience, prepare=staged
     )
     variant.turn(sizes[0])
 
@@ -99,39 +105,51 @@ def records(on: Bench, rounds: int, sizes: Sequence[int]) -> Measured:
     return measured
 
 
-def workers(on: Bench, rounds: int, share: int, notes: list[str]) -> Measured:
-    """Grow the fleet, and the job with it. Idle workers would take part: one fleet at a time."""
-    staged = Staged(on)
+def fleets(on: Bench) -> dict[int, Peer]:
+    """Start fleets side by side, each with a database of its own, so that they can take turns."""
+    started = {
+        number: on.peer(
+            f"{number} workers",
+            "ours.py",
+            str(number),
+            CELERY_SAGEMAKER_BROKER_URL=f"{on.environment['BENCH_REDIS']}/{DATABASE + number}",
+            CELERY_SAGEMAKER_BATCH__CHUNK_RECORDS=str(CHUNK),
+        )
+        for number in WORKERS
+    }
+    for peer in started.values():
+        peer.started()
+    return started
+
+
+def workers(on: Bench, rounds: int) -> Measured:
+    """Grow the fleet, and the job with it.
+
+    Each turn has an endpoint that is new to the fleets: of one that they know they cut chunks of
+    five seconds, and a job as short as these would not have one for each worker.
+    """
+    started, staged, unknown = fleets(on), Staged(on), itertools.count()
 
     def turn(number: int) -> dict[str, float]:
-        sample = Variant(fleets[number], options, prepare=staged).turn(share * number)
+        options = {"how": "job", "endpoint": f"{UNKNOWN}{next(unknown)}"}
+        sample = Variant(started[number], options, prepare=staged).turn(SHARE * number)
         return {"records per second": sample.count / sample.wall}
 
-    options = {"how": "job", "endpoint": "single-200"}
-    found: dict[int, list[dict[str, float]]] = {}
-    fleets: dict[int, Peer] = {}
-    for number in WORKERS:
-        fleets[number] = on.peer(f"{number} workers", "ours.py", str(number))
-        try:
-            fleets[number].started()
-            turn(number)
-            found[number] = [turn(number) for _ in range(rounds)]
-        except PeerError as error:
-            notes.append(f"{number} workers are left out: {error}")
-        fleets[number].stop()
-    return {
-        number: {name: Spread.of([one[name] for one in many]) for name in many[0]}
-        for number, many in found.items()
-    }
+    for number in started:
+        turn(number)
+    measured = each(list(started), rounds, turn)
+    for peer in started.values():
+        peer.stop()
+    return measured
 
 
-def pending(on: Bench, rounds: int, sizes: Sequence[int], takes: int) -> Measured:
+def pending(on: Bench, rounds: int, sizes: Sequence[int], takes: int, patience: float) -> Measured:
     """Grow what is pending."""
     peer = on.peer("growing pending", "later.py", "ours")
     peer.started()
     on.put("input.json", b"{}")
     server = Server(on)
-    variant = Variant(peer, {"endpoint": f"later-{takes}"}, patience=PATIENCE)
+    variant = Variant(peer, {"endpoint": f"later-{takes}"}, patience=patience)
     variant.turn(sizes[0])
 
     def turn(size: int) -> dict[str, float]:
@@ -156,17 +174,18 @@ def run(rounds: int, seconds: float, *, long: bool) -> Result:  # noqa: ARG001 -
     """Measure."""
     result = Result("Growth")
     result.notes.append(f"Workers share {os.cpu_count()} cores with everything else here.")
+    patience = LONG_PATIENCE if long else PATIENCE
     with bench() as on:
-        grown = records(on, rounds, LONG_RECORDS if long else RECORDS)
+        grown = records(on, rounds, LONG_RECORDS if long else RECORDS, patience)
         result.tables.append(table("Records of a batch job, MultiRecord of 100", grown))
         larger = {size: row for size, row in grown.items() if size > min(grown)}
         for title, of in (("all sizes", grown), ("without the smallest", larger)):
             got = fitted(of, "seconds")
             what = f"exponent of a batch job's seconds, {title}"
-            result.targets.append(Target(what, LINEAR, got, most=True))
-        fleet = workers(on, rounds, LONG_SHARE if long else SHARE, result.notes)
+            result.targets.append(Target(what, LINEAR, got, WHY, most=True))
+        fleet = workers(on, rounds)
         result.tables.append(table("Workers of a batch job, endpoint of 200 ms", fleet))
     with bench(late=True) as on:
-        waiting = pending(on, rounds, LONG_PENDING if long else PENDING, 2)
+        waiting = pending(on, rounds, LONG_PENDING if long else PENDING, 2, patience)
         result.tables.append(table("Pending asynchronous inferences, 2 s each", waiting))
     return result

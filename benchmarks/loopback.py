@@ -25,6 +25,9 @@ PER_INVOCATION = 100
 
 BUCKET = "benchmark"
 
+#: Slots of every worker, ours and others'.
+SLOTS = 64
+
 #: A prediction.
 ANSWER = '{"label":"setosa","score":0.9731}'
 
@@ -37,6 +40,9 @@ ENDPOINTS = {
     )
     for ms in LATENCIES
 }
+
+#: How the names of any number of endpoints begin that do what `single-200` does.
+UNKNOWN, UNKNOWN_IS = "unknown-", "single-200"
 
 #: Where Debian's libnginx-mod-http-echo is: it can wait.
 ECHO = Path("/usr/share/nginx/modules/ngx_http_echo_module.so")
@@ -53,6 +59,7 @@ http {{
   server {{
     listen {host}:{port};
     location = /health {{ return 200; }}
+    location /endpoints/{unknown} {{ echo_sleep {seconds}; echo_exec @{known}; }}
     {locations}
   }}
 }}
@@ -79,11 +86,13 @@ class Bench:
     environment: Mapping[str, str]
     peers: ExitStack
 
-    def peer(self, name: str, script: str, *arguments: str, python: Path | None = None) -> Peer:
+    def peer(
+        self, name: str, script: str, *args: str, python: Path | None = None, **environment: str
+    ) -> Peer:
         """Begin to start a peer; `started` waits for it. It ends with the bench."""
-        command = [str(python or sys.executable), str(PEERS / script), *arguments]
+        command = [str(python or sys.executable), str(PEERS / script), *args]
         log = self.folder / f"{re.sub(r'[^a-z0-9]+', '-', name.lower())}.log"
-        peer = Peer(name, command, log, {**os.environ, **self.environment})
+        peer = Peer(name, command, log, {**os.environ, **self.environment, **environment})
         self.peers.callback(peer.stop)
         return peer
 
@@ -135,7 +144,7 @@ def _endpoint(folder: Path) -> tuple[Child, str]:
     nginx = shutil.which("nginx")
     if nginx is None or not ECHO.exists():
         file = folder / "endpoints.json"
-        file.write_text(json.dumps(ENDPOINTS))
+        file.write_text(json.dumps({**ENDPOINTS, UNKNOWN: ENDPOINTS[UNKNOWN_IS]}))
         return _script(
             folder, "endpoint", str(file)
         ), "an asyncio server (nginx, or its echo module, is missing)"
@@ -144,8 +153,18 @@ def _endpoint(folder: Path) -> tuple[Child, str]:
         (WAITING if seconds else AT_ONCE).format(name=name, kind=kind, body=body, seconds=seconds)
         for name, (kind, body, seconds) in ENDPOINTS.items()
     )
+    _, _, waits = ENDPOINTS[UNKNOWN_IS]
     conf.write_text(
-        NGINX.format(echo=ECHO, folder=folder, host=HOST, port=port, locations=locations)
+        NGINX.format(
+            echo=ECHO,
+            folder=folder,
+            host=HOST,
+            port=port,
+            locations=locations,
+            unknown=UNKNOWN,
+            known=UNKNOWN_IS,
+            seconds=waits,
+        )
     )
     command = [nginx, "-e", "stderr", "-p", str(folder), "-c", str(conf)]
     child = Child(
@@ -165,5 +184,6 @@ def _environment(redis: int, s3: int, endpoint: int) -> Mapping[str, str]:
         "AWS_ENDPOINT_URL_S3": f"http://{HOST}:{s3}",
         "BENCH_REDIS": f"redis://{HOST}:{redis}",
         "CELERY_SAGEMAKER_BROKER_URL": f"redis://{HOST}:{redis}/0",
+        "CELERY_SAGEMAKER_CONCURRENCY": str(SLOTS),
         "CELERY_SAGEMAKER_STAGING": f"s3://{BUCKET}/staging",
     }

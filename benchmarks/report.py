@@ -1,19 +1,26 @@
-"""Make docs/explanation/benchmarks.md and its plots of what is in benchmarks/results/."""
+"""Make docs/explanation/benchmarks.md, its plots and README's table of benchmarks/results/."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-from matplotlib import pyplot as plt
+import ratios
 from run import GROUPS, RESULTS, number
 
-DOCS = Path(__file__).parent.parent / "docs/explanation"
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs/explanation"
+PAGE, README = DOCS / "benchmarks.md", ROOT / "README.md"
 PLOTS = "benchmarks"
 
 #: The page's own words, which no run changes.
 FOREWORD = (Path(__file__).with_name("foreword.md")).read_text()
+
+#: README's table is between these.
+BEGIN, END = "<!-- benchmarks: written by make bench -->", "<!-- benchmarks: end -->"
+
+#: The page's order: what most readers ask first.
+ORDER = ("realtime", "asynchronous", "streams", "overhead", "growth", "startup")
 
 #: The figure of each table that is drawn, by the beginning of its title; and whether over sizes.
 DRAWN: tuple[tuple[str, str, bool], ...] = (
@@ -29,75 +36,19 @@ DRAWN: tuple[tuple[str, str, bool], ...] = (
     ("Pending asynchronous", "seconds beyond the model's", True),
 )
 
-#: Ours, in the plots.
-OURS, OTHERS = "#c4530a", "#6b7a8f"
-OUR_NAMES = ("batch job", "invoke", "stream", "import celery_s", "celery-s", "boot of our")
-
-#: Inches of a plot.
-WIDE, HIGH, BAR = 8.0, 3.6, 0.36
-
-mpl.use("svg")
-# Text stays text, and the same figures give the same file.
-plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "benchmarks", "font.size": 10})
-
 
 def cell(spread: dict[str, Any]) -> str:
     """Return a median and its spread."""
     return f"{number(spread['median'])} ({number(spread['low'])} to {number(spread['high'])})"
 
 
-def errors(spreads: list[dict[str, Any]]) -> list[list[float]]:
-    """Return how far the rounds were below and above the medians."""
-    below = [spread["median"] - spread["low"] for spread in spreads]
-    return [below, [spread["high"] - spread["median"] for spread in spreads]]
-
-
-def bars(table: dict[str, Any], column: str, file: Path) -> None:
-    """Draw a figure of all variants; logarithmic where they are far apart."""
-    names, spreads = list(table["rows"]), [row[column] for row in table["rows"].values()]
-    medians = [spread["median"] for spread in spreads]
-    figure, axes = plt.subplots(figsize=(WIDE, 1.1 + BAR * len(names)), layout="constrained")
-    colors = [OURS if name.startswith(OUR_NAMES) else OTHERS for name in names]
-    axes.barh(names, medians, xerr=errors(spreads), color=colors, ecolor="#333333", capsize=3)
-    if min(medians) > 0 and max(medians) / min(medians) > 20:  # noqa: PLR2004 - bars too short to see
-        axes.set_xscale("log")
-    axes.invert_yaxis()
-    axes.set_xlabel(column)
-    save(figure, axes, table, file)
-
-
-def curve(table: dict[str, Any], column: str, file: Path) -> None:
-    """Draw a figure over the size of the work, and what would be linear."""
-    sizes = [int(name.replace(",", "")) for name in table["rows"]]
-    spreads = [row[column] for row in table["rows"].values()]
-    medians = [spread["median"] for spread in spreads]
-    figure, axes = plt.subplots(figsize=(WIDE, HIGH), layout="constrained")
-    axes.errorbar(sizes, medians, yerr=errors(spreads), color=OURS, marker="o", capsize=3)
-    linear = [medians[-1] * size / sizes[-1] for size in sizes]
-    axes.plot(sizes, linear, color=OTHERS, linestyle="--", label="linear, through the largest")
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_ylabel(column)
-    axes.legend(frameon=False)
-    save(figure, axes, table, file)
-
-
-def save(figure: Any, axes: Any, table: dict[str, Any], file: Path) -> None:
-    """Write a plot."""
-    axes.set_title(table["title"], loc="left")
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(file, metadata={"Date": None, "Creator": None})
-    plt.close(figure)
-
-
-def drawn(table: dict[str, Any]) -> Iterator[str]:
-    """Yield the line that shows a table's plot, which is drawn."""
+def plot(table: dict[str, Any]) -> tuple[str, str, bool] | None:
+    """Return a plot's name, the figure that it shows, and whether over sizes; or None."""
     for beginning, column, growth in DRAWN:
         if table["title"].startswith(beginning) and table["rows"] and column in table["columns"]:
             name = "".join(c if c.isalnum() else "-" for c in table["title"].lower())
-            name = "-".join(part for part in name.split("-") if part)
-            (curve if growth else bars)(table, column, DOCS / PLOTS / f"{name}.svg")
-            yield f"![{table['title']}: {column}]({PLOTS}/{name}.svg)"
+            return "-".join(part for part in name.split("-") if part), column, growth
+    return None
 
 
 def tabled(table: dict[str, Any]) -> Iterator[str]:
@@ -109,47 +60,83 @@ def tabled(table: dict[str, Any]) -> Iterator[str]:
 
 
 def targets(found: dict[str, Any]) -> Iterator[str]:
-    """Yield what was asked for, and whether it was met."""
+    """Yield what was asked for, whether it was met, and if not, why."""
     if not found["targets"]:
         return
     yield from ("| target | wanted | measured | |", "|---|---|---|---|")
+    missed = list[dict[str, Any]]()
     for target in found["targets"]:
         bound = "at most" if target["most"] else "at least"
         met = "met" if target["met"] else "**not met**"
+        missed += [] if target["met"] else [target]
         wanted = f"{bound} {target['wanted']:g}"
         yield f"| {target['what']} | {wanted} | {cell(target['got'])} | {met} |"
     yield ""
+    for target in missed:
+        yield f"- Not met, {target['what']}: {target['why']}."
+    yield from [""] if missed else []
 
 
 def section(found: dict[str, Any]) -> Iterator[str]:
     """Yield a group's part of the page."""
     yield from (f"## {found['title']}", "")
     yield from targets(found)
+    rounds = f"Medians of {found['rounds']} rounds, and the lowest and highest of them."
     for table in found["tables"]:
         yield from (f"### {table['title']}", "")
-        for image in drawn(table):
-            yield from (image, "")
-        yield from (*tabled(table), "")
+        if (drawn := plot(table)) is not None:
+            name, column, _ = drawn
+            yield from (f"![{table['title']}: {column}]({PLOTS}/{name}.svg)", "")
+        yield from (rounds, "", *tabled(table), "")
     for note in found["notes"]:
         yield f"- {note}"
+    yield from [""] if found["notes"] else []
     machine = ", ".join(f"{name} {value}" for name, value in found["machine"].items())
-    yield from ("", f"{found['rounds']} rounds, {found['took']} s. Measured with {machine}.", "")
+    long = ", with `--long`" if found["long"] else ""
+    yield from (f"{found['rounds']} rounds, {found['took']} s{long}. Measured with {machine}.", "")
 
 
-def main() -> None:
-    """Write the page."""
+def page(results: list[dict[str, Any]]) -> str:
+    """Return the page."""
+    ordered = sorted(results, key=lambda found: ORDER.index(found["group"]))
+    lines = [line for found in ordered for line in section(found)]
+    return FOREWORD + "\n" + "\n".join(lines).rstrip() + "\n"
+
+
+def readme(text: str, results: list[dict[str, Any]]) -> str:
+    """Return README.md with the table between its markers written anew."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{ratios.table(results)}\n\n{END}{after}"
+
+
+def read(folder: Path = RESULTS) -> list[dict[str, Any]]:
+    """Return the figures of all groups that were measured."""
+    files = [folder / f"{group}.json" for group in GROUPS]
+    return [json.loads(file.read_text()) for file in files if file.exists()]
+
+
+def draw(results: list[dict[str, Any]]) -> None:
+    """Draw all plots; those that no table has any more go."""
+    import plots  # noqa: PLC0415 - matplotlib is there for this only
+
     (DOCS / PLOTS).mkdir(exist_ok=True)
     for old in (DOCS / PLOTS).glob("*.svg"):
         old.unlink()
-    files = [RESULTS / f"{group}.json" for group in GROUPS]
-    results = [json.loads(file.read_text()) for file in files if file.exists()]
-    results.sort(key=lambda found: ORDER.index(found["group"]))
-    lines = [line for found in results for line in section(found)]
-    (DOCS / "benchmarks.md").write_text(FOREWORD + "\n" + "\n".join(lines).rstrip() + "\n")
+    for table in (table for found in results for table in found["tables"]):
+        if (drawn := plot(table)) is not None:
+            name, column, growth = drawn
+            made = plots.curve if growth else plots.bars
+            made(table, column, DOCS / PLOTS / f"{name}.svg")
 
 
-#: The page's order: what most readers ask first.
-ORDER = ("realtime", "asynchronous", "streams", "overhead", "growth", "startup")
+def main() -> None:
+    """Write page, plots and table."""
+    results = read()
+    PAGE.write_text(page(results))
+    README.write_text(readme(README.read_text(), results))
+    draw(results)
+
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,7 @@
 """Run the benchmarks: `python benchmarks/run.py [--quick] [--long] [--only GROUP ...]`.
 
-Each group writes `benchmarks/results/GROUP.json`; `report.py` makes a page with plots of them.
+Each group writes `benchmarks/results/GROUP.json`; `report.py` makes a page with plots of them, and
+README's table. With `--quick` they are written to `build/benchmarks/` instead, and to no page.
 """
 
 import argparse
@@ -11,6 +12,8 @@ import platform
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +21,7 @@ from types import FrameType
 from typing import Any
 
 import environments
+import leftovers
 from frame import PeerError, Result, Spread
 
 #: Cheap ones first.
@@ -25,9 +29,15 @@ GROUPS = ("startup", "overhead", "realtime", "streams", "asynchronous", "growth"
 
 RESULTS = Path(__file__).with_name("results")
 
+#: What is too rough for the page is kept here.
+ROUGH = Path(__file__).parent.parent / "build/benchmarks"
+
+#: Seconds that a group may take, which none does on a quiet machine, and with --long.
+LIMIT, LONG_LIMIT = 400, 10_000
+
 #: Rounds, and seconds of a turn.
-ROUNDS, SECONDS = 5, 0.7
-QUICK_ROUNDS, QUICK_SECONDS = 2, 0.3
+ROUNDS, SECONDS = 5, 0.4
+QUICK_ROUNDS, QUICK_SECONDS = 2, 0.2
 LONG_SECONDS = 3.0
 
 PACKAGES = ("celery", "redis", "boto3", "botocore", "aiohttp", "kombu")
@@ -74,7 +84,7 @@ def number(value: float) -> str:
 
 def written(folder: Path, group: str, result: Result, settings: dict[str, Any]) -> None:
     """Keep a group's figures."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     found = asdict(result)
     for target, of in zip(found["targets"], result.targets, strict=True):
         target["met"] = of.met
@@ -91,8 +101,39 @@ def rounded(value: Any) -> Any:
     return [rounded(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def _stop(number: int, _: FrameType | None) -> None:
-    sys.exit(128 + number)  # what was started is stopped on the way out
+class GroupTooLongError(Exception):
+    """A group of benchmarks did not end in its time."""
+
+
+@contextmanager
+def limited(seconds: int) -> Iterator[None]:
+    """End what takes longer."""
+
+    def late(_: int, __: FrameType | None) -> None:
+        raise GroupTooLongError(f"given up after {seconds} s")
+
+    signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+
+
+def measured(group: str, rounds: int, seconds: float, *, long: bool) -> Result:
+    """Run a group; nothing of it is left.
+
+    Raises:
+        PeerError: what the whole group stands on did not start or work.
+        RuntimeError: a service did not start.
+        GroupTooLongError: it did not end.
+    """
+    try:
+        with limited(LONG_LIMIT if long else LIMIT):
+            found: Result = importlib.import_module(group).run(rounds, seconds, long=long)
+            return found
+    finally:
+        leftovers.end_children()
 
 
 def main() -> None:
@@ -102,24 +143,23 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help=f"by default {ROUNDS}")
     parser.add_argument("--quick", action="store_true", help="rougher, in a few minutes")
     parser.add_argument("--long", action="store_true", help="larger: up to 1,000,000 records")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="where figures are kept")
+    parser.add_argument("--results", type=Path, help="where figures are kept")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, _stop)
+    leftovers.clear_up_when_ended()
     rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else ROUNDS)
     seconds = QUICK_SECONDS if arguments.quick else LONG_SECONDS if arguments.long else SECONDS
     settings = {"rounds": rounds, "long": arguments.long}
+    folder = arguments.results or (ROUGH if arguments.quick else RESULTS)
     failed = list[str]()
     for group in arguments.only:
         started = time.monotonic()
         try:
-            result: Result = importlib.import_module(group).run(
-                rounds, seconds, long=arguments.long
-            )
-        except PeerError as error:
+            result = measured(group, rounds, seconds, long=arguments.long)
+        except (PeerError, RuntimeError, GroupTooLongError) as error:
             failed.append(f"{group}: {error}")
             continue
         took = round(time.monotonic() - started)
-        written(arguments.results, group, result, {**settings, "took": took})
+        written(folder, group, result, {**settings, "took": took})
         print(shown(result), flush=True)
     sys.exit("\n".join(failed) or None)
 

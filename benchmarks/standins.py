@@ -7,9 +7,11 @@ The endpoint answers every call to `/endpoints/NAME/invocations` with what the J
 has under NAME: a content type, a body, and seconds to wait. It stands in for nginx where that, or
 its echo module, is missing. The S3 keeps objects in memory, checks no signature, and knows the
 requests that `S3Store` and boto3's transfers make; an emulator such as moto would spend more on
-them than a batch job does. The same process has the endpoints whose answers come later: `NAME-S`
-writes an asynchronous inference's output after S seconds, `NAME-PARTS-MS` streams so many parts, MS
-milliseconds apart. Outputs and parts begin with the time at which they were written.
+them than a batch job does. The same process has the endpoints whose answers come later: `later-S`
+writes an asynchronous inference's output after S seconds; `together-S` waits for
+`POST /release` besides, so that all can be seen pending at once, and lasts equally long for each;
+`stream-PARTS-MS` streams so many parts, MS milliseconds apart. Outputs and parts begin with the
+time at which they were written.
 """
 
 import asyncio
@@ -20,8 +22,9 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import formatdate
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
@@ -45,6 +48,9 @@ PART = 120
 PAGE = 1_000
 
 END_OF_HEADERS = b"\r\n\r\n"
+
+#: How the path of an endpoint ends whose name stands for all that begin so.
+ENDS_OPEN = b"-/invocations"
 
 
 class Endpoint(asyncio.Protocol):
@@ -73,7 +79,11 @@ class Endpoint(asyncio.Protocol):
         if named and len(body) < int(length.split(b"\r\n", 1)[0]):
             return
         self._received = b""
-        answer, seconds = self._answers[head.split(b" ", 2)[1]]
+        path = head.split(b" ", 2)[1]
+        # Names that end with a hyphen are those of all endpoints that begin so.
+        answer, seconds = (
+            self._answers.get(path) or self._answers[path.rpartition(b"-")[0] + ENDS_OPEN]
+        )
         if seconds:
             asyncio.get_running_loop().call_later(seconds, self._transport.write, answer)
         else:
@@ -99,6 +109,25 @@ async def serve_endpoint(port: int, endpoints: dict[str, tuple[str, str, float]]
     await server.serve_forever()
 
 
+class Together:
+    """Inferences of which none ends before it is said that all are pending."""
+
+    def __init__(self) -> None:
+        self._pending: list[tuple[float, float, Callable[[], None]]] = []
+
+    def add(self, seconds: float, write: Callable[[], None]) -> None:
+        """Take one that is to last so long at least."""
+        self._pending.append((asyncio.get_running_loop().time(), seconds, write))
+
+    def release(self) -> None:
+        """Let them end, in their order; all last equally long."""
+        loop = asyncio.get_running_loop()
+        waited = max((loop.time() - at for at, _, _ in self._pending), default=0.0)
+        for at, seconds, write in self._pending:
+            loop.call_at(at + max(seconds, waited), write)
+        self._pending = []
+
+
 class S3:
     """Objects by path, which is `/bucket/key`."""
 
@@ -108,6 +137,7 @@ class S3:
         self._asked: Counter[str] = Counter()
         self._uploads: dict[str, dict[int, bytes]] = {}
         self._ids = itertools.count()
+        self._together = Together()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Do what method and query say."""
@@ -144,10 +174,20 @@ class S3:
             given.get(f"{PREFIX}Filename"),
         )
         key = "/".join(part for part in ("async", extension, file or f"{id_}.out") if part)
-        loop = asyncio.get_running_loop()
-        loop.call_later(float(name.rpartition("-")[2]), self._written, f"/benchmark/{key}")
+        self._asked["ASYNC"] += 1
+        kind, _, seconds = name.rpartition("-")
+        write = partial(self._written, f"/benchmark/{key}")
+        if kind == "together":
+            self._together.add(float(seconds), write)
+        else:
+            asyncio.get_running_loop().call_later(float(seconds), write)
         headers = {f"{PREFIX}OutputLocation": f"s3://benchmark/{key}"}
         return web.json_response({"InferenceId": id_}, status=202, headers=headers)
+
+    async def release(self, _: web.Request) -> web.Response:
+        """Let the inferences end that wait for each other."""
+        self._together.release()
+        return web.Response()
 
     def _written(self, path: str) -> None:
         body = json.dumps({"written": time.time()}).encode()
@@ -267,6 +307,7 @@ def serve_s3(port: int) -> None:
     app.router.add_get("/health", health)
     s3, endpoint = S3(), "/endpoints/{name}/"
     app.router.add_get("/asked", s3.asked)
+    app.router.add_post("/release", s3.release)
     app.router.add_post(endpoint + "async-invocations", s3.invoke_async)
     app.router.add_post(endpoint + "invocations-response-stream", stream)
     app.router.add_route("*", "/{path:.*}", s3.handle)

@@ -33,7 +33,9 @@ def run(rounds: int, seconds: float, *, long: bool) -> Result:  # noqa: ARG001 -
         except PeerError as error:
             result.notes.append(str(error))
             return result
-        made = {name: Variant(peer, {"what": what}, 1, 1) for name, what in BEGINNINGS.items()}
+        made = {
+            name: Variant(peer, {"what": what}, 1, warm=None) for name, what in BEGINNINGS.items()
+        }
         samples = alternate(made, rounds, seconds, result.notes)
     rows = {}
     for name, found in samples.items():

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -30,7 +29,6 @@ end
 base = os.environ["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"]
 auth = SigV4Auth(Credentials("benchmark", "benchmark"), "sagemaker", "us-east-1")
 scripts: dict[str, Path] = {}
-folder = tempfile.TemporaryDirectory()
 
 
 def signed(endpoint: str, n: int) -> str:
@@ -45,10 +43,10 @@ def signed(endpoint: str, n: int) -> str:
 
 
 def script(endpoint: str) -> Path:
-    """Return the file with an endpoint's requests."""
+    """Return the file with an endpoint's requests, in the folder of this run."""
     if endpoint not in scripts:
         requests = ",\n".join(signed(endpoint, n) for n in range(SIGNED))
-        scripts[endpoint] = Path(folder.name) / f"{endpoint}.lua"
+        scripts[endpoint] = Path(f"{endpoint}.lua")
         scripts[endpoint].write_text(SCRIPT.format(requests=requests))
     return scripts[endpoint]
 

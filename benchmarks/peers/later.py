@@ -1,6 +1,6 @@
 """Asynchronous inferences: `later.py KIND`, which is `ours`, `sleeping`, `retrying` or `sdk`.
 
-Shortly before the first outputs come it looks at what the pending ones hold.
+It looks at what the pending ones hold when all are submitted; outputs come after that only.
 """
 
 import json
@@ -17,8 +17,11 @@ import redis
 
 KIND = sys.argv[1]
 
-#: When what is held is looked at: a share of the seconds that the model takes.
-LATE = 0.85
+#: Seconds after the last submission at which is looked, and between two looks for that.
+SETTLED, LOOK = 0.4, 0.05
+
+#: Seconds that a worker may take to say what it does, and the tasks that are counted.
+PATIENT, TASKS = 10.0, ("sleeping", "retrying", "sagemaker.invoke_async")
 
 #: Threads that wait for the SDK's predictor.
 THREADS = 64
@@ -65,11 +68,12 @@ def summed(late: list[float]) -> dict[str, float]:
 
 def turn(count: int, endpoint: str) -> dict[str, float]:
     """Submit them all, look at what they hold, and wait for all results."""
-    held, began = Held(watched), time.perf_counter()
+    held, submitted = Held(watched), line.asked().get("ASYNC", 0) + count
     sent = [send(endpoint) for _ in range(count)]
-    seconds = float(endpoint.rpartition("-")[2])
-    time.sleep(max(0.0, began + seconds * LATE - time.perf_counter()))
+    line.until(lambda: line.asked().get("ASYNC", 0) >= submitted, "all submissions", look=LOOK)
+    time.sleep(SETTLED)
     found = held.since(slots(sent), count)
+    line.release()
     late = [ready(one) for one in sent]
     return found | held.requests(count) | summed(late)
 
@@ -79,18 +83,17 @@ def with_celery(app: Any, command: tuple[str, ...], written: Callable[[Any], flo
     global slots, ready, watched  # noqa: PLW0603 - one kind per process
 
     def slots(_: list[Any]) -> int:
-        active = app.control.inspect(timeout=1.0).active() or {}
-        names = ("sleeping", "retrying", "sagemaker.invoke_async")
-        return sum(task["name"] in names for tasks in active.values() for task in tasks)
+        (answer,) = app.control.broadcast("running", reply=True, limit=1, timeout=PATIENT)
+        return sum(name in TASKS for names in answer.values() for name in names)
 
     def ready(result: Any) -> float:
         at = written(result.get(timeout=line.PATIENCE))
         done: float = result.date_done.timestamp()
         return done - at
 
-    with line.worker(*command) as worker:
+    with line.worker(*command, "--include", "slots") as worker:
         watched = worker.pid
-        line.until(lambda: bool(app.control.ping(timeout=1.0)), "the worker's start")
+        line.until(lambda: bool(app.control.ping(limit=1)), "the worker's start")
         line.serve(turn)
 
 

@@ -32,7 +32,6 @@ os.dup2(2, 1)
 
 def serve(turn: Callable[..., dict[str, float] | None]) -> None:
     """Say that this peer is ready; take turns until the input ends."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     _say({})
     for line in sys.stdin:
         _say(turn(**json.loads(line)) or {})
@@ -43,6 +42,10 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(GONE)
     os.killpg(0, signal.SIGKILL)
+
+
+# From the import on: a peer may wait for its worker for long before it serves.
+threading.Thread(target=_end_with, args=(int(os.environ["BENCH_PARENT"]),), daemon=True).start()
 
 
 def _say(answer: dict[str, Any]) -> None:
@@ -70,17 +73,17 @@ def worker(*arguments: str) -> AbstractContextManager[Any]:
     return _worker([sys.executable, "-m", *arguments])
 
 
-def until(true: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
-    """Wait for something.
+def until(true: Callable[[], bool], what: str, *, look: float = LOOK) -> None:
+    """Wait for something, with so many seconds between two looks.
 
     Raises:
         TimeoutError: it did not come.
     """
-    give_up = time.monotonic() + seconds
+    give_up = time.monotonic() + PATIENCE
     while not true():
         if time.monotonic() > give_up:
             raise TimeoutError(what)
-        time.sleep(LOOK)
+        time.sleep(look)
 
 
 def asked() -> dict[str, int]:
@@ -89,6 +92,13 @@ def asked() -> dict[str, int]:
     with urllib.request.urlopen(url) as answer:  # noqa: S310 - loopback
         found: dict[str, int] = json.load(answer)
     return found
+
+
+def release() -> None:
+    """Let the asynchronous inferences end that are to be pending at once."""
+    url = f"{os.environ['AWS_ENDPOINT_URL_S3']}/release"
+    with urllib.request.urlopen(urllib.request.Request(url, method="POST")):  # noqa: S310
+        pass
 
 
 def resident(pid: int) -> float:

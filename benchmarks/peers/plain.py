@@ -15,5 +15,5 @@ def turn(count: int, endpoint: str) -> None:
 
 
 with line.worker("celery", "-A", "plain_tasks", "worker", "--loglevel", "WARNING"):
-    line.until(lambda: bool(app.control.ping(timeout=1.0)), "the worker's start")
+    line.until(lambda: bool(app.control.ping(limit=1)), "the worker's start")
     line.serve(turn)

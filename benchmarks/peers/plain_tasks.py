@@ -14,7 +14,10 @@ from celery import Celery
 #: Slots of the worker.
 SLOTS = 64
 
-app = Celery("plain", broker=os.environ["BENCH_REDIS"] + "/1")
+#: Where messages go: apps with tasks of this module do not share it.
+DATABASE = os.environ.get("BENCH_DATABASE", "1")
+
+app = Celery("plain", broker=f"{os.environ['BENCH_REDIS']}/{DATABASE}")
 app.conf.update(
     result_backend=os.environ["BENCH_REDIS"] + "/2",
     worker_pool="threads",

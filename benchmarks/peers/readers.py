@@ -172,7 +172,7 @@ with ExitStack() as stack:
             stream.apply_async((endpoint, {}), task_id=id_)
 
         stack.enter_context(line.worker(*COMMAND))
-        line.until(lambda: bool(app.control.ping(timeout=1.0)), "the worker's start")
+        line.until(lambda: bool(app.control.ping(limit=1)), "the worker's start")
         line.serve(turn)
     else:
         command = [sys.executable, str(Path(__file__).with_name("relays.py")), KIND]

@@ -12,7 +12,8 @@ from taskiq_redis import ListQueueBroker, RedisAsyncResultBackend
 #: Slots of the worker.
 SLOTS = 64
 
-broker = ListQueueBroker(os.environ["BENCH_REDIS"] + "/5").with_result_backend(
+# It waits for messages longer than redis-py's own timeout, which would end its worker.
+broker = ListQueueBroker(os.environ["BENCH_REDIS"] + "/5", socket_timeout=None).with_result_backend(
     RedisAsyncResultBackend(os.environ["BENCH_REDIS"] + "/6", result_ex_time=3600)
 )
 

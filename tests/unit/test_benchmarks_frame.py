@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ sys.path.append(str(BENCHMARKS))
 import frame  # noqa: E402
 import growth  # noqa: E402
 from environments import wanted  # noqa: E402
-from run import GROUPS, rounded  # noqa: E402
+from harness import eventually  # noqa: E402
+from run import GROUPS, GroupTooLongError, limited, rounded  # noqa: E402
 
 #: Works a count of hundredths of a millisecond; ends when it is told to.
 PEER = """
@@ -52,8 +54,8 @@ def test_a_ratio_is_that_of_each_round() -> None:
     above, below = frame.Spread.of([1.0, 10.0, 3.0]), frame.Spread.of([1.0, 2.0, 30.0])
     ratio = frame.Spread.ratio(above, below)
     assert (ratio.low, ratio.median, ratio.high) == (0.1, 1.0, 5.0)
-    assert frame.Target("at least", 2.0, ratio).met is False
-    assert frame.Target("at most", 2.0, ratio, most=True).met is True
+    assert frame.Target("at least", 2.0, ratio, "it is hard").met is False
+    assert frame.Target("at most", 2.0, ratio, "it is hard", most=True).met is True
 
 
 def test_variants_take_turns_and_one_that_fails_is_a_note(peer: frame.Peer) -> None:
@@ -80,6 +82,63 @@ def test_a_peer_that_takes_too_long_is_ended(peer: frame.Peer) -> None:
     assert frame.alternate({"slow": slow, "after": frame.Variant(peer)}, 1, 0.05, notes) == {}
     assert "took over 0.2 s" in notes[0]
     assert "has ended" in notes[1]
+
+
+#: Starts a child in a session of its own, which has a child of its own, and waits.
+PARENT = """
+import subprocess, sys, time
+sys.path.insert(0, {benchmarks!r})
+import leftovers
+
+leftovers.clear_up_when_ended()
+below = "import os, time; print(os.getpid(), os.fork(), flush=True); time.sleep(60)"
+subprocess.Popen([sys.executable, "-c", below], start_new_session=True)
+try:
+    time.sleep(60)
+finally:
+    time.sleep(0.5)
+    print("cleared up")
+"""
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_an_ended_run_leaves_nothing_behind(ending: signal.Signals) -> None:
+    """The children go, in other sessions too, and a second signal does not stop the clearing up."""
+    command = [sys.executable, "-c", PARENT.format(benchmarks=str(BENCHMARKS))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        assert run.stdout is not None
+        lines = [run.stdout.readline().split(), run.stdout.readline().split()]
+        pids = {int(pid) for line in lines for pid in line} - {0}
+        assert len(pids) == 2
+        run.send_signal(ending)
+        # Both would be lost in one if the first had not been taken yet.
+        assert run.stderr is not None
+        assert run.stderr.readline() == f"Ended by {ending.name}.\n".encode()
+        run.send_signal(ending)
+        assert run.stdout.read() == b"cleared up\n"
+        assert run.wait(10) == 128 + ending
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_a_peer_ends_with_whoever_measures(tmp_path: Path) -> None:
+    """Also when that was killed, and could stop nothing."""
+    script = tmp_path / "peer.py"
+    script.write_text(PEER.format(peers=str(BENCHMARKS / "peers")))
+    starter = (
+        f"import os, sys; sys.path.insert(0, {str(BENCHMARKS)!r}); import frame; from pathlib"
+        f" import Path; peer = frame.Peer('p', [sys.executable, {str(script)!r}],"
+        f" Path({str(tmp_path / 'log')!r}), os.environ); peer.started();"
+        " print(peer._process.pid, flush=True); os.kill(os.getpid(), 9)"
+    )
+    killed = subprocess.run([sys.executable, "-c", starter], stdout=subprocess.PIPE, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    eventually(lambda: not psutil.pid_exists(int(killed.stdout)))
+
+
+def test_a_group_is_given_up_after_its_time() -> None:
+    """With an error of its own, which no peer's failure hides."""
+    with pytest.raises(GroupTooLongError, match="given up after 1 s"), limited(1):
+        signal.pause()
 
 
 def test_an_exponent_is_fitted() -> None:
