@@ -13,6 +13,9 @@ settings.load_profile("busy")
 LONG_EXAMPLES = 2_000
 settings.register_profile("long", settings.get_profile("busy"), max_examples=LONG_EXAMPLES)
 
+#: Seconds that a test may take with --long, if it does not say itself.
+LONG_TIMEOUT = 3_000
+
 OURS = ("AWS_", "CELERY_", "SAGEMAKER_")
 
 
@@ -23,10 +26,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Look for more examples where the long tests run too: before the tests are imported."""
     if config.getoption("--long"):
         settings.load_profile("long")
+        config.option.timeout = config.option.timeout or LONG_TIMEOUT
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -92,10 +92,11 @@ class Machine(RuleBasedStateMachine):
         self.options = ChannelOptions(prefix=f"test-{uuid.uuid4().hex}")
         self.keys = Keys(self.options.prefix, "s")
         self.source = server.of(self.client)
-        self.stream, self.saved = Stream(), (Stream(), {}, [])
+        self.stream = Stream()
+        self.saved: tuple[Stream, dict[str, bytes | None], Any] = (Stream(), {}, [])
         self.producers: list[Producer] = []
         self.live: list[Told] = []
-        self.pubsub = self.client.pubsub()
+        self.pubsub = server._pubsub(self.client)
         self.pubsub.subscribe(self.keys.live)
         self.pubsub.get_message(timeout=5)
         self.reader, self.read = Reader(EARLIEST, self.options, 0.0), list[bytes]()
@@ -285,7 +286,8 @@ class Machine(RuleBasedStateMachine):
         pipe = self.client.pipeline()
         for key in (self.keys.meta, self.keys.lease, self.keys.ctl):
             pipe.dump(key)
-        *dumps, entries = pipe.xrange(self.keys.log).execute()
+        pipe.xrange(self.keys.log)
+        *dumps, entries = pipe.execute()
         dumped = dict(zip(("meta", "lease", "ctl"), dumps, strict=True))
         self.saved = (copy.deepcopy(self.stream), dumped, entries)
 
@@ -345,8 +347,10 @@ class Machine(RuleBasedStateMachine):
         if not hasattr(self, "stream"):
             return
         pipe, stream = self.client.pipeline(), self.stream
-        pipe.xrange(self.keys.log).hmget(self.keys.meta, Meta.FIELDS)
-        pipe.get(self.keys.lease).get(self.keys.ctl)
+        pipe.xrange(self.keys.log)
+        pipe.hmget(self.keys.meta, Meta.FIELDS)
+        pipe.get(self.keys.lease)
+        pipe.get(self.keys.ctl)
         for name in NAMES:
             pipe.pttl(getattr(self.keys, name))
         entries, values, lease, wish, *left = pipe.execute()

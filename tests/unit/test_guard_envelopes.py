@@ -138,7 +138,7 @@ def test_any_message_is_taken_or_refused(body: Any, header: Any, name: Any) -> N
 @example("\ud800")
 def test_what_is_somebody_elses_has_an_id_that_celery_takes(id_: Any) -> None:
     """A task that the worker lacks is reported once: Celery makes a key of its id for that."""
-    backend = Celery(backend="cache+memory://", set_as_current=False).backend
+    backend: Any = Celery(backend="cache+memory://", set_as_current=False).backend
     if guard.is_theirs(message(headers={"task": "theirs", "id": id_})):
         assert backend.get_key_for_task(id_)
     else:
