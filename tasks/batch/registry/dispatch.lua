@@ -1,7 +1,11 @@
 -- Give free slots to chunks: to the job with the fewest running ones, of those to the one served longest ago.
 -- KEYS  1 active jobs
 -- ARGV  1 base of all keys, 2 empty, 3 jobs to look at, then task ids, one for each chunk that may be given
--- Returns {job, chunk, task} for each chunk that was given.
+-- Returns {job, chunk, task} for each chunk that was given, also to a call that is repeated: the client repeats one
+--         whose answer was lost.
+local answer = base .. 'given:' .. ARGV[4]
+local before = redis.call('GET', answer)
+if before then return cjson.decode(before) end
 local free = -redis.call('ZCARD', base .. 'inflight')
 redis.call('ZREMRANGEBYSCORE', base .. 'workers', '-inf', now)
 for _, worker in ipairs(redis.call('ZRANGE', base .. 'workers', 0, -1)) do
@@ -36,4 +40,6 @@ for i = 4, #ARGV do
   one.running, one.order, free = one.running + 1, #jobs + i, free - 1
   given[#given + 1] = {one.id, chunk, ARGV[i]}
 end
+-- For longer than a worker's client goes on trying.
+if given[1] then redis.call('SET', answer, cjson.encode(given), 'EX', 120) end
 return given
