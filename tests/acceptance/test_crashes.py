@@ -51,7 +51,7 @@ def test_an_async_inference_survives(
     assert calls(sagemaker_local, result.id)[result.id] == 1
 
 
-@pytest.mark.parametrize("step", ["outcome", "stored"])
+@pytest.mark.parametrize("step", ["outcome", pytest.param("stored", marks=pytest.mark.long)])
 def test_inferences_that_are_collected_together_survive(
     app: Celery, worker: Worker, sagemaker_local: LocalStack, tmp_path: Path, step: str
 ) -> None:
