@@ -38,14 +38,13 @@ class LedgerRequest(Request):
 class ManyRequest(Request):
     """A request whose task ends others: Celery would send an event of the message only."""
 
-    def on_success(self, failed__retval__runtime: Any, **kwargs: Any) -> Any:
-        """Celery's own, and the events of the requests that have ended."""
-        super().on_success(failed__retval__runtime, **kwargs)
-        failed, letters, runtime = failed__retval__runtime
+    def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - Celery's signature
+        """Send Celery's own, and the events of the requests that have ended."""
+        super().send_event(type, **fields)
         eventer: Any = self._eventer  # type: ignore[attr-defined] # celery-types lacks it
-        if not failed and eventer and eventer.enabled:
-            for id_, type_ in self._ended(letters):
-                eventer.send(type_, uuid=id_, runtime=runtime, result="", exception="")
+        if type == "task-succeeded" and eventer and eventer.enabled:
+            for id_, ended in self._ended(fields["result"]):
+                eventer.send(ended, uuid=id_, runtime=fields["runtime"], result="", exception="")
 
     def _ended(self, letters: str) -> Iterator[tuple[str, str]]:
         """Yield ids, and the types of their events."""

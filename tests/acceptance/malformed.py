@@ -35,6 +35,7 @@ CALLS: dict[str, tuple[list[Any], dict[str, Any]]] = {
             endpoint_name="echo", body=b"{}", content_type="application/json").to_json()}},
     ),
     "sagemaker.collect": ([], {}),
+    "sagemaker.collect_many": ([["none"]], {}),
     "sagemaker.poll": (["s3://nowhere/at-all/"], {}),
     "sagemaker.batch_plan": ([], {"message": {"version": 1, "job": "none"}}),
     "sagemaker.batch_chunk": ([], {"message": {"version": 1, "job": "none", "chunk": 0}}),

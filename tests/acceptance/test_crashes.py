@@ -51,6 +51,23 @@ def test_an_async_inference_survives(
     assert calls(sagemaker_local, result.id)[result.id] == 1
 
 
+@pytest.mark.parametrize("step", ["outcome", pytest.param("stored", marks=pytest.mark.long)])
+def test_inferences_that_are_collected_together_survive(
+    app: Celery, worker: Worker, sagemaker_local: LocalStack, tmp_path: Path, step: str
+) -> None:
+    """A worker dies over one of them: each ends once, and was submitted once."""
+    results = [tasks.invoke_async.delay("echo", {"number": number}) for number in range(10)]
+    struck(worker, tmp_path / "once", step, "kill")
+    assert "sagemaker.collect_many" in worker.output
+    for result in results:
+        eventually(lambda: ended(app, worker, result.id))  # noqa: B023 - waited for here
+    assert tasks.counts(app) == {"ACCEPTED": 10, "SUCCEEDED": 10}
+    for number, result in enumerate(results):
+        assert result.get(timeout=10)["body"] == {"text": json.dumps({"number": number})}
+    ids = [result.id for result in results]
+    assert calls(sagemaker_local, *ids) == dict.fromkeys(ids, 1)
+
+
 @pytest.mark.parametrize("action", ["kill", "disconnect"])
 @pytest.mark.parametrize("step", INVOKE_STEPS)
 def test_an_invocation_survives(

@@ -76,13 +76,15 @@ def test_a_deferred_task_is_shown_as_it_is(
     behave(sagemaker_local, "shy", errors={"ServiceUnavailable": 1.0})
     shy = tasks.invoke.delay("shy", "private")
     never = tasks.invoke_async.delay("never", "private")
-    later = tasks.invoke_async.delay("later", "private")
+    later, *more = [tasks.invoke_async.delay("later", "private") for _ in range(4)]
     fails = tasks.invoke_async.delay("fails", "private")
     eventually(lambda: events.state_of(never.id) == "SUBMITTED")
     eventually(lambda: events.state_of(shy.id) == "RETRY")
     assert later.get(timeout=45)["size"] == len("private")
     assert isinstance(fails.get(timeout=45, propagate=False), AsyncInferenceFailed)
-    eventually(lambda: events.state_of(later.id) == "SUCCESS")
+    for result in (later, *more):
+        eventually(lambda: events.state_of(result.id) == "SUCCESS")  # noqa: B023 - waited for here
+    assert "sagemaker.collect_many" in telling.output
     eventually(lambda: events.state_of(fails.id) == "FAILURE")
     assert events.state_of(never.id) == "SUBMITTED"
     told = str([vars(task) for task in events.state.tasks.values()])

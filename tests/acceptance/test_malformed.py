@@ -23,8 +23,10 @@ FLAT = 20
 #: What becomes of a message, by what the worker writes of it.
 REFUSED = re.compile(r"message_refused\b")
 DROPPED = re.compile(r"message_dropped")
-#: The clock's own looks have ids with dashes.
-LOOKED = re.compile(r"Task sagemaker\.poll\[(?![0-9a-f]{8}-).*\] (succeeded|raised)")
+#: Nothing was there. The clock's own looks have ids with dashes.
+LOOKED = re.compile(
+    r"Task sagemaker\.(?:poll|collect_many)\[(?![0-9a-f]{8}-).*\] (succeeded|raised)"
+)
 UNKNOWN = re.compile(r"Received unregistered task of type")
 
 

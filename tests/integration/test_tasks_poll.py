@@ -4,7 +4,7 @@ import importlib
 import json
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -46,7 +46,13 @@ def prefix(sagemaker_local: LocalStack) -> str:
 
 
 def submit(
-    parts: Deployment, prefix: str, number: int, *, deadline: float = 60.0, **fields: object
+    parts: Deployment,
+    prefix: str,
+    number: int,
+    *,
+    deadline: float = 60.0,
+    options: Sequence[Mapping[str, object]] = (),
+    **fields: object,
 ) -> list[str]:
     """Put so many submitted requests into the ledger; returns their output locations."""
     ledger, locations = parts.ledger, []
@@ -65,7 +71,9 @@ def submit(
             deadline=deadline,
             output_location=f"{prefix}{id_}",
             failure_location=f"{prefix}failed/{id_}",
-            collecting=json.dumps(collecting | {"options": {"task_id": id_}}),
+            collecting=json.dumps(
+                collecting | {"options": {"task_id": id_, **(options[n] if options else {})}}
+            ),
             **fields,
         )
         locations.append(f"{prefix}{id_}")
@@ -112,6 +120,54 @@ def test_many_outputs_cost_one_list(app: Celery, parts: Deployment, prefix: str)
     assert look(app, parts, prefix) == {"LIST": 2}
     assert ready(parts) == {f"{n:04d}": "output" for n in range(5)} | {"0005": "failure"}
     assert len(list(parts.ledger.pending(prefix))) == 14
+
+
+def sent(app: Celery, queue: str = "sagemaker.async") -> list[tuple[str, Any]]:
+    """The names and arguments of the messages that wait in a queue, oldest first."""
+    found = []
+    with app.connection_for_read() as connection:
+        channel: Any = connection.default_channel
+        while (message := channel.basic_get(queue)) is not None:
+            found.append((message.headers["task"], message.decode()[0]))
+            message.ack()
+    return found
+
+
+def test_outputs_found_together_are_collected_together(
+    app: Celery, parts: Deployment, prefix: str
+) -> None:
+    """Eight to a message, the oldest first; a single one, and a failure, have their own."""
+    sent(app)  # what other tests have left
+    locations = submit(parts, prefix, 18)
+    write(parts, *locations[:17], f"{prefix}failed/0017")
+    look(app, parts, prefix)
+    ids = [f"{n:04d}" for n in range(18)]
+    many = "sagemaker.collect_many"
+    assert sent(app) == [
+        (many, [ids[:8]]),
+        (many, [ids[8:16]]),
+        ("sagemaker.collect", []),
+        ("sagemaker.collect", []),
+    ]
+
+
+def test_what_goes_another_way_goes_by_itself(app: Celery, parts: Deployment, prefix: str) -> None:
+    """A queue, a priority or a time limit of its own."""
+    options: list[dict[str, object]] = [
+        {},
+        {"queue": "other"},
+        {"queue": "other"},
+        {"time_limit": 9},
+        {"priority": 3},
+        {},
+    ]
+    sent(app)  # what other tests have left
+    locations = submit(parts, prefix, len(options), options=options)
+    write(parts, *locations)
+    look(app, parts, prefix)
+    many, one = "sagemaker.collect_many", "sagemaker.collect"
+    assert sorted(sent(app)) == [(one, []), (one, []), (many, [["0000", "0005"]])]
+    assert sent(app, "other") == [(many, [["0001", "0002"]])]
 
 
 def test_a_deadline_ends_the_wait(app: Celery, parts: Deployment, prefix: str) -> None:
