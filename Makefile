@@ -39,7 +39,7 @@ test-oldest: export UV_PROJECT_ENVIRONMENT := .venv-oldest
 test-oldest: $(filter .uv/bin/uv,$(UV)) ## Run the tests with the oldest versions pyproject.toml allows
 	$(UV) venv --quiet --clear .venv-oldest
 	$(UV) export --quiet --no-hashes --only-group dev --no-emit-project > .venv-oldest/dev.txt
-	$(UV) pip install --quiet --python .venv-oldest --resolution lowest-direct '.[local,demo,metrics,sse]'
+	$(UV) pip install --quiet --python .venv-oldest --resolution lowest-direct '.[demo,flower,local,metrics,signing,solar,sse]'
 	$(UV) pip install --quiet --python .venv-oldest -r .venv-oldest/dev.txt
 	.venv-oldest/bin/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 

@@ -78,7 +78,9 @@ def stack() -> Iterator[dict[str, str]]:
 def test_invoke_prints_the_body(stack: dict[str, str]) -> None:
     """The echo endpoint gives back what it got."""
     found = run(stack, "invoke", "echo", "-d", '{"question": 6}')
-    assert (found.returncode, found.stderr) == (0, "")
+    assert found.returncode == 0, found.stderr
+    # On a busy machine it says that it waits.
+    assert all(line.startswith("waiting for ") for line in found.stderr.splitlines())
     assert json.loads(found.stdout) == {"question": 6}
 
 

@@ -248,7 +248,7 @@ def test_a_refusal_says_why(refused: Celery, error: type[Exception], says: str) 
     ("address", "says"),
     [
         (lambda s: s.url("acl", f"sagemaker:{WRONG}"), "password"),
-        (lambda s: s.url("acl", "").replace("@", ""), "authenticat"),
+        (lambda s: s.url("acl", "").replace("@", ""), "uthenticat"),
         (stranger, "CERTIFICATE_VERIFY_FAILED"),
     ],
 )

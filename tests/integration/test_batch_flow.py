@@ -396,10 +396,10 @@ def test_an_asynchronous_chunk_is_submitted_in_many_runs(
     """What a run has submitted is awaited, whatever later runs do; nothing is submitted twice."""
     endpoint = behave(
         sagemaker_local, f"a{uuid.uuid4().hex}", kind="async", delay={"fixed": 0.1},
-        failure_rate=0.2, latency={"fixed": 0.06}, errors={"ServiceUnavailable": 0.2},
+        failure_rate=0.2, latency={"fixed": 0.1}, errors={"ServiceUnavailable": 0.2},
     )  # fmt: skip
     settings = parts.settings
-    quick = settings.batch.model_copy(update={"chunk_seconds": 0.3, "in_flight": 1})
+    quick = settings.batch.model_copy(update={"chunk_seconds": 1.0, "in_flight": 1})
     often = settings.polling.model_copy(update={"min_interval": 0.05, "max_interval": 0.1})
     retries = {"serviceunavailable": {"wait_initial": 0.01, "wait_max": 0.01}}
     parts.settings = Settings(

@@ -70,9 +70,10 @@ def test_tokens_are_good_for_as_long_as_the_settings_say(
 ) -> None:
     """In seconds, from when they were signed."""
     signer = sse.stream_tokens(with_streams(app, token_keys=[NEW], token_max_age=60))
-    token = signer.sign("a")
     clock = type(signer._signer.make_signer(None))
     now = signer._signer.make_signer(None).get_timestamp()  # type: ignore[attr-defined]
+    monkeypatch.setattr(clock, "get_timestamp", lambda _: now)
+    token = signer.sign("a")
     for later, good in ((60, True), (61, False)):
         monkeypatch.setattr(clock, "get_timestamp", lambda _, at=now + later: at)
         assert signer.allows(token, "a") is good

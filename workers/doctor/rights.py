@@ -7,6 +7,7 @@ import hashlib
 import uuid
 from collections.abc import Iterator
 
+import celery
 import redis
 from redis.exceptions import NoPermissionError, NoScriptError
 
@@ -15,6 +16,9 @@ KEPT = 60
 
 #: Seconds that a subscription's confirmation may take.
 ANSWER = 1.0
+
+#: The first Celery that keeps the size of a chord without a PUBLISH.
+CHORDS_UNTOLD = (5, 7)
 
 #: Deletes the try's own key.
 SCRIPT = "return redis.call('DEL', KEYS[1])"
@@ -62,6 +66,8 @@ def _results(token: str) -> Iterator[Command]:
     yield ("DEL", key)
     yield ("PUBLISH", key, "")
     yield ("ZREM", f"celery-taskset-meta-{token}.j", token)
+    if celery.VERSION < CHORDS_UNTOLD:
+        yield ("PUBLISH", f"celery-taskset-meta-{token}.s", "")
 
 
 def _state(token: str, prefix: str) -> Iterator[Command]:
