@@ -36,8 +36,8 @@ ROUGH = Path(__file__).parent.parent / "build/benchmarks"
 LIMIT, LONG_LIMIT = 400, 10_000
 
 #: Rounds, and seconds of a turn.
-ROUNDS, SECONDS = 5, 0.4
-QUICK_ROUNDS, QUICK_SECONDS = 2, 0.2
+ROUNDS, SECONDS = 5, 0.3
+QUICK_ROUNDS, QUICK_SECONDS = 1, 0.2
 LONG_SECONDS = 3.0
 
 PACKAGES = ("celery", "redis", "boto3", "botocore", "aiohttp", "kombu")
@@ -141,7 +141,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=GROUPS, default=GROUPS, metavar="GROUP")
     parser.add_argument("--rounds", type=int, help=f"by default {ROUNDS}")
-    parser.add_argument("--quick", action="store_true", help="rougher, in a few minutes")
+    parser.add_argument("--quick", action="store_true", help="one round, in three minutes")
     parser.add_argument("--long", action="store_true", help="larger: up to 1,000,000 records")
     parser.add_argument("--results", type=Path, help="where figures are kept")
     arguments = parser.parse_args()
