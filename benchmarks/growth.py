@@ -28,7 +28,7 @@ LINEAR = 1.1
 WHY = "the largest job shared the machine with something else, or what it keeps is no longer small"
 
 #: Seconds for a turn, and with --long.
-PATIENCE, LONG_PATIENCE = 60.0, 1_800.0
+PATIENCE, LONG_PATIENCE = 60.0, 3_600.0
 
 Measured = dict[int, dict[str, Spread]]
 
