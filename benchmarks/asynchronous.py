@@ -12,7 +12,7 @@ PEERS = {SLEEPING: ("sleeping", 64), RETRYING: ("retrying", 100), SDK: ("sdk", 6
 
 #: Ours that are pending at once, and seconds that the model takes, or longer until all are
 #: submitted; and with --long.
-PENDING, SECONDS = 300, 3
+PENDING, SECONDS = 400, 3
 LONG_PENDING, LONG_SECONDS = 10_000, 30
 
 #: The first peer's database in Redis.
