@@ -44,6 +44,8 @@ WHY = (
 
 def paced(samples: dict[str, list[Sample]], readers: int) -> Table:
     """Return latencies; what a relay adds is over the bare loop of the same round."""
+    if DIRECT not in samples:
+        raise PeerError(f"{DIRECT} failed: there is nothing to compare the others with")
     bare = {name: answers(samples[DIRECT], name) for name in ("p50", "p99")}
     rows = {}
     for kind, found in samples.items():

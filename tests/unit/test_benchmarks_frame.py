@@ -17,6 +17,8 @@ sys.path.append(str(BENCHMARKS))
 
 import frame  # noqa: E402
 import growth  # noqa: E402
+import leftovers  # noqa: E402
+import run  # noqa: E402
 from environments import wanted  # noqa: E402
 from harness import eventually  # noqa: E402
 from run import GROUPS, GroupTooLongError, limited, rounded  # noqa: E402
@@ -91,7 +93,7 @@ sys.path.insert(0, {benchmarks!r})
 import leftovers
 
 leftovers.clear_up_when_ended()
-below = "import os, time; print(os.getpid(), os.fork(), flush=True); time.sleep(60)"
+below = "import os, time; p = os.fork(); p and print(os.getpid(), p, flush=True); time.sleep(60)"
 subprocess.Popen([sys.executable, "-c", below], start_new_session=True)
 try:
     time.sleep(60)
@@ -105,18 +107,17 @@ finally:
 def test_an_ended_run_leaves_nothing_behind(ending: signal.Signals) -> None:
     """The children go, in other sessions too, and a second signal does not stop the clearing up."""
     command = [sys.executable, "-c", PARENT.format(benchmarks=str(BENCHMARKS))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
-        assert run.stdout is not None
-        lines = [run.stdout.readline().split(), run.stdout.readline().split()]
-        pids = {int(pid) for line in lines for pid in line} - {0}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
+        assert started.stdout is not None
+        pids = [int(pid) for pid in started.stdout.readline().split()]
         assert len(pids) == 2
-        run.send_signal(ending)
+        started.send_signal(ending)
         # Both would be lost in one if the first had not been taken yet.
-        assert run.stderr is not None
-        assert run.stderr.readline() == f"Ended by {ending.name}.\n".encode()
-        run.send_signal(ending)
-        assert run.stdout.read() == b"cleared up\n"
-        assert run.wait(10) == 128 + ending
+        assert started.stderr is not None
+        assert started.stderr.readline() == f"Ended by {ending.name}.\n".encode()
+        started.send_signal(ending)
+        assert started.stdout.read() == b"cleared up\n"
+        assert started.wait(10) == 128 + ending
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
@@ -139,6 +140,26 @@ def test_a_group_is_given_up_after_its_time() -> None:
     """With an error of its own, which no peer's failure hides."""
     with pytest.raises(GroupTooLongError, match="given up after 1 s"), limited(1):
         signal.pause()
+
+
+def test_a_group_that_fails_leaves_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Theirs are written, its own are not, and the run says which failed, and why."""
+
+    def measured(group: str, *_: float, **__: bool) -> frame.Result:
+        if group == "startup":
+            raise frame.PeerError("it did not start")
+        return frame.Result("One invoke")
+
+    monkeypatch.setattr(run, "measured", measured)
+    monkeypatch.setattr(leftovers, "clear_up_when_ended", lambda: None)
+    command = ["run.py", "--quick", "--only", "startup", "overhead", "--results", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit, match="startup: it did not start"):
+        run.main()
+    assert [file.name for file in tmp_path.iterdir()] == ["overhead.json"]
+    assert json.loads((tmp_path / "overhead.json").read_text())["rounds"] == run.QUICK_ROUNDS
 
 
 def test_an_exponent_is_fitted() -> None:
