@@ -1,7 +1,4 @@
-"""For workers, `--include slots`: which tasks run now, asked for by `running`.
-
-Celery's own `active` keeps requests weakly, and misses most of those that threads run.
-"""
+"""For workers, `--include slots`: which tasks run now, told by signals, asked for by `running`."""
 
 from typing import Any
 
