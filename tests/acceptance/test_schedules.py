@@ -20,7 +20,7 @@ from celery_sagemaker.tasks.schedules import Run, RunState
 from channels_harness import OwnRedis
 from harness import Environment, Worker, behave, calls, calls_of, eventually
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 CLI = (sys.executable, "-c", "from celery_sagemaker.workers.cli import main; main()")
 
@@ -181,6 +181,9 @@ def test_every_kind_runs(
     assert {job.id for job in jobs} <= {job.id for job in batch.list_jobs(app=app)}
     assert all(job.request_counts.succeeded == 2 for job in jobs)
     assert len({job.id for job in jobs}) == len(jobs)
+    # A busy machine falls behind with all of them, and what is behind comes too late to warm.
+    for name in names:
+        schedules.pause(name)
     eventually(lambda: warmed(sagemaker_local, cold))
     accounted(sagemaker_local, "rare", 6)
 
