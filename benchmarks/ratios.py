@@ -182,6 +182,13 @@ ROWS: Sequence[Row] = (
         CHEAP,
     ),
     Row(
+        "one `invoke`, CPU",
+        "a Celery task that calls boto3, and keeps no books",
+        _single(overhead.INVOKE),
+        _single(overhead.BOTH),
+        CHEAP,
+    ),
+    Row(
         "`tasks.apply_many` of 1,000",
         "`invoke.delay` one by one",
         _bulk(overhead.MANY),

@@ -189,6 +189,7 @@ def test_a_broken_set_up_shows_every_fault(broken: Environment) -> None:
     limited = broken["CELERY_SAGEMAKER_BROKER_URL"].replace("//", "//limited:hunter2@")
     found = run(FAST, broken | {"CELERY_SAGEMAKER_BROKER_URL": limited})
     faults = bad(found.stdout)
+    assert [f["seen"] for f in faults if f["id"] == "doctor.probed"] == []
     assert {(f["id"], f["severity"]) for f in faults if f["severity"] != "note"} == FAULTS
     assert all(f["seen"] and f["consequence"] and f["remedy"] for f in faults)
     assert found.returncode == 1
