@@ -74,10 +74,11 @@ def _add_steps(app: Celery) -> None:
     from .metrics import Metrics  # noqa: PLC0415 - and its steps
     from .ticker import Ticker  # noqa: PLC0415
     from .visibility import VisibilityHeartbeat  # noqa: PLC0415
+    from .waking import Waking  # noqa: PLC0415
 
     worker: set[type[Step]] = app.steps["worker"]
     worker.update({Metrics, Ticker})
-    app.steps["consumer"].update({Guard, liveness.Liveness, VisibilityHeartbeat})
+    app.steps["consumer"].update({Guard, liveness.Liveness, VisibilityHeartbeat, Waking})
     refusals.connect()
     quiet.connect()
     leaving.connect()
