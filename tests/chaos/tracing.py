@@ -246,6 +246,10 @@ def _may_be(made: Made, ran: Ran) -> bool:
     return made.endpoint == ran.endpoint and made.began - EARLY <= ran.time <= until
 
 
+#: Seconds between two saves of a chunk, as the fleet's workers are told, and the save itself.
+SAVE = 1.5
+
+
 def _scope(id_: str) -> str:
     """The chunk that a record is of; the id of anything else."""
     job, _, position = id_.rpartition("-")
@@ -285,7 +289,9 @@ def _why(made: Made, facts: _Facts) -> str | None:
              if e.what == "begun" and e.time <= made.began]  # fmt: skip
     until = _next_run(made, facts)
     refused = _told("refused", made, facts)
-    end = min(until, refused or made.ended or made.began + LONGEST)
+    # A record's answer is in its worker's hands until the chunk saves.
+    held = SAVE if _scope(made.id) != made.id else 0.0
+    end = min(until, refused or (made.ended or made.began + LONGEST) + held)
     cut_off = facts.cut_off(made.life, max(begun, default=made.began), end)
     if cut_off:
         names = ", ".join(f"{one.kind} at {one.begin:.2f}" for one in cut_off)

@@ -162,13 +162,22 @@ def test_a_stream_that_failed(
 def test_a_record_belongs_to_its_chunk() -> None:
     """Its run is told by the chunk's name that it is another's."""
     first, second = (made(call.life, call.began, call.ended, id="j-70")
-                     for call in (made("w0.1", 9.0, 9.2), AGAIN))  # fmt: skip
+                     for call in (made("w0.1", 8.0, 8.2), AGAIN))  # fmt: skip
     fault = Happened("redis-silent", FAULT, FAULT + 7.0, 0)
     gone = Event("refused", "j/1", "w0.1", 18.0)
     noted = Event("noted", "j-70", "w1.1", 15.3)
     trace = twice(first, second, gone, noted, happened=[fault])
     assert why(trace) == "its worker was cut off by redis-silent at 10.00"
     assert why(replace(trace, events=[replace(gone, id="j/0"), noted])) is None
+
+
+def test_an_answer_that_waits_to_be_saved_is_lost_by_a_cut() -> None:
+    """A record's call had ended just before the cut: what counts is the chunk's save."""
+    first, second = (made(call.life, call.began, call.ended, id="j-70")
+                     for call in (made("w0.1", 9.0, 9.2), AGAIN))  # fmt: skip
+    fault = Happened("redis-silent", FAULT, FAULT + 7.0, 0)
+    trace = twice(first, second, Event("noted", "j-70", "w1.1", 15.3), happened=[fault])
+    assert why(trace) == "its worker was cut off by redis-silent at 10.00"
 
 
 def test_a_call_that_nobody_made_is_found() -> None:
