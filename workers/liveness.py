@@ -12,36 +12,25 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from celery import Celery, bootsteps, signals
+from celery import Celery, signals
 
 from ..config.sections import LivenessSettings
 from ..tasks.deployment import deployment
+from .repeating import Repeated, Repeating
 
 logger = logging.getLogger(__name__)
 
 
-class Liveness(bootsteps.StartStopStep):
+class Liveness(Repeating):
     """Touches the worker's file as long as its consumer runs."""
 
-    requires = ("celery.worker.consumer.tasks:Tasks",)
-
-    def __init__(self, parent: Any, **kwargs: Any) -> None:
-        super().__init__(parent, **kwargs)
-        self._entry: Any = None
-
-    def start(self, parent: Any) -> None:
-        """Touch the file, and go on doing so."""
-        self.stop(parent)
+    def repeated(self, parent: Any) -> Repeated | None:
+        """Touch the file, and go on doing so; after the consumer's stop it grows old."""
         chosen = settings_of(parent.app)
-        if chosen.file is not None:
-            touch(chosen.file)
-            self._entry = parent.timer.call_repeatedly(chosen.every, touch, (chosen.file,))
-
-    def stop(self, parent: Any) -> None:  # noqa: ARG002 - the step's signature
-        """Let the file grow old."""
-        if self._entry is not None:
-            self._entry.cancel()
-            self._entry = None
+        if chosen.file is None:
+            return None
+        touch(chosen.file)
+        return chosen.every, touch, (chosen.file,)
 
 
 def connect() -> None:

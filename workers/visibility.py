@@ -11,38 +11,25 @@ import time
 from typing import Any
 
 import redis
-from celery import bootsteps
+
+from .repeating import Repeated, Repeating
 
 logger = logging.getLogger(__name__)
 
 
-class VisibilityHeartbeat(bootsteps.StartStopStep):
+class VisibilityHeartbeat(Repeating):
     """Renews the visibility of a consumer's unacknowledged messages."""
-
-    requires = ("celery.worker.consumer.tasks:Tasks",)
-
-    def __init__(self, parent: Any, **kwargs: Any) -> None:
-        super().__init__(parent, **kwargs)
-        self._entry: Any = None
 
     @property
     def renewing(self) -> bool:
         """Whether it renews at all: another broker needs it not, another kombu cannot."""
         return self._entry is not None
 
-    def start(self, parent: Any) -> None:
+    def repeated(self, parent: Any) -> Repeated | None:
         """Renew every third of the visibility timeout."""
-        self.stop(parent)
         channel = parent.task_consumer.channel
         interval = interval_of(channel)
-        if interval is not None:
-            self._entry = parent.timer.call_repeatedly(interval, renew, (channel,))
-
-    def stop(self, parent: Any) -> None:  # noqa: ARG002 - the step's signature
-        """Stop renewing."""
-        if self._entry is not None:
-            self._entry.cancel()
-            self._entry = None
+        return None if interval is None else (interval, renew, (channel,))
 
 
 def interval_of(channel: Any) -> float | None:

@@ -8,38 +8,26 @@ threads). This bootstep has a timer fire often. Where the loop can be woken, it 
 
 from typing import Any
 
-from celery import bootsteps
 from celery.concurrency.thread import TaskPool
 from kombu.asynchronous.hub import Hub
+
+from .repeating import Repeated, Repeating
 
 #: Seconds between two looks; about as long as the quickest of our tasks takes with its Redis calls.
 INTERVAL = 0.02
 
 
-class Waking(bootsteps.StartStopStep):
+class Waking(Repeating):
     """Wakes the event loop of a consumer whose pool cannot."""
-
-    requires = ("celery.worker.consumer.tasks:Tasks",)
-
-    def __init__(self, parent: Any, **kwargs: Any) -> None:
-        super().__init__(parent, **kwargs)
-        self._entry: Any = None
 
     def include_if(self, parent: Any) -> bool:
         """Whether the pool is of threads, and kombu's loop sleeps through what they end."""
         return isinstance(parent.pool, TaskPool) and not hasattr(Hub, "_create_waker")
 
-    def start(self, parent: Any) -> None:
+    def repeated(self, parent: Any) -> Repeated | None:
         """Look again and again, if the broker is one that has to be asked."""
-        self.stop(parent)
-        if hasattr(parent.task_consumer.channel, "unacked_index_key"):
-            self._entry = parent.timer.call_repeatedly(INTERVAL, _nothing)
-
-    def stop(self, parent: Any) -> None:  # noqa: ARG002 - the step's signature
-        """Look no longer."""
-        if self._entry is not None:
-            self._entry.cancel()
-            self._entry = None
+        is_asked = hasattr(parent.task_consumer.channel, "unacked_index_key")
+        return (INTERVAL, _nothing, ()) if is_asked else None
 
 
 def _nothing() -> None:
