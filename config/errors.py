@@ -59,6 +59,11 @@ def problems(error: ValidationError, known: Mapping[str, Iterable[str]]) -> dict
     return found
 
 
+def in_words(problems: Mapping[str, str]) -> str:
+    """Return in one line what is wrong."""
+    return "; ".join(f"{key}: {why}" if key else why for key, why in problems.items())
+
+
 def _section(path: list[str]) -> str:
     """Name the section a key is in; names chosen by the user are left out of it."""
     if path[0] == "endpoints" and len(path) > 3:  # noqa: PLR2004 - endpoints.<name>.<section>.<key>

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import TypeAdapter, ValidationError
 
+from ...config import errors
 from ...runtime.exceptions import InvalidRequest
 from ...runtime.requests import InvokeEndpointAsyncRequest, InvokeEndpointRequest
 
@@ -148,8 +149,7 @@ class Spec:
         except TypeError as error:
             raise InvalidRequest(f"{error}.") from None
         except ValidationError as error:
-            found = [(".".join(map(str, e["loc"])), e["msg"]) for e in error.errors()]
-            text = "; ".join(f"{name}: {message}" for name, message in found)
+            text = errors.in_words(errors.problems(error, {}))
             raise InvalidRequest(f"{text}.") from None
 
     def _check_members(self) -> None:
@@ -184,12 +184,10 @@ class Spec:
         return cls(**json.loads(text))
 
 
-def _check_metadata(metadata: Mapping[str, object]) -> None:
+def _check_metadata(metadata: Mapping[str, str]) -> None:
     pairs, key_length, value_length = METADATA
     wrong = [
-        key
-        for key, value in metadata.items()
-        if not isinstance(value, str) or len(key) > key_length or len(value) > value_length
+        key for key, value in metadata.items() if len(key) > key_length or len(value) > value_length
     ]
     if len(metadata) > pairs or wrong:
         raise InvalidRequest(

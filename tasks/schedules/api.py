@@ -70,8 +70,7 @@ def validated(name: str, settings: dict[str, Any]) -> ScheduleSettings:
         return ScheduleSettings(**settings)
     except ValidationError as error:
         found = errors.problems(error, {"": ScheduleSettings.model_fields})
-        text = "; ".join(f"{key}: {why}" if key else why for key, why in found.items())
-        raise InvalidSchedule(text, {"violations": found}) from None
+        raise InvalidSchedule(errors.in_words(found), {"violations": found}) from None
 
 
 def check_endpoint(parts: Deployment, endpoint: str) -> None:
