@@ -7,7 +7,7 @@ and chord. It is not in the ledger: of a message that is lost, the rows are sent
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import celery
@@ -104,17 +104,10 @@ def send(app: Celery, found: Mapping[str, str], producer: "Producer") -> None:
 
 def _grouped(found: Mapping[str, str]) -> Iterator[tuple[list[str], dict[str, Any]]]:
     groups: dict[str, list[str]] = defaultdict(list)
-    routes: dict[str, dict[str, Any]] = {}
     for id_, signature in found.items():
         options = loads(signature)["options"]
         route = {name: options[name] for name in ROUTE if options.get(name) is not None}
-        alone = id_ if _any(options, LIMITS) else ""
-        key = json.dumps([route, alone])
-        groups[key].append(id_)
-        routes[key] = route
+        limited = any(options.get(name) is not None for name in LIMITS)
+        groups[json.dumps([route, id_ if limited else ""])].append(id_)
     for key, ids in groups.items():
-        yield ids, routes[key]
-
-
-def _any(options: Mapping[str, Any], names: Iterable[str]) -> bool:
-    return any(options.get(name) is not None for name in names)
+        yield ids, json.loads(key)[0]

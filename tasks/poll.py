@@ -135,17 +135,19 @@ def _hand_over(
     app: Celery, parts: Deployment, answers: list[tuple[Pending, str]], now: float
 ) -> None:
     """Send what collects the answers; of outputs, some together."""
+    if not answers:
+        return
     outputs_ = [(p, kind) for p, kind in answers if kind == "output"]
     others = [(p, kind) for p, kind in answers if kind != "output"]
     pages = [outputs_[at : at + TOGETHER] for at in range(0, len(outputs_), TOGETHER)]
-    for page in [*pages, *([other] for other in others)]:
-        kinds = {awaited.id: kind for awaited, kind in page}
-        found = parts.ledger.ready_many(kinds, task=collect.name)
-        for awaited, kind in page:
-            if awaited.id in found:
-                waited = now - awaited.submitted_at
-                observation.answered(awaited.id, awaited.endpoint, kind, waited)
-        with app.producer_pool.acquire(block=True) as producer:
+    with app.producer_pool.acquire(block=True) as producer:
+        for page in [*pages, *([other] for other in others)]:
+            kinds = {awaited.id: kind for awaited, kind in page}
+            found = parts.ledger.ready_many(kinds, task=collect.name)
+            for awaited, kind in page:
+                if awaited.id in found:
+                    waited = now - awaited.submitted_at
+                    observation.answered(awaited.id, awaited.endpoint, kind, waited)
             collect_many.send(app, found, producer)
 
 
