@@ -16,7 +16,7 @@ import redis
 from celery_sagemaker.local.stack import LocalStack
 from harness import Worker, behave, eventually
 from proxy import Link, proxying
-from tracing import CHUNK, Left
+from tracing import CHUNK, SAVES, Left
 
 #: Names of the endpoints, one for each kind of load.
 REALTIME, LIMITED, ASYNC, STREAM, BATCH, SCHEDULED = (
@@ -57,7 +57,7 @@ SETTINGS = {
     "STREAMS__FIRST_PART_TIMEOUT": "15",
     "STREAMS__IDLE_TIMEOUT": "15",
     "BATCH__CHUNK_RECORDS": str(CHUNK),
-    "BATCH__SAVE_SECONDS": "1",
+    "BATCH__SAVE_SECONDS": str(SAVES),
     "BATCH__IN_FLIGHT": "4",
     "BEAT__INTERVAL": "1",
     f"ENDPOINTS__{LIMITED.upper()}__LIMITS__MAX_CONCURRENCY": str(PERMITS),

@@ -45,8 +45,11 @@ EARLY = 0.05
 #: Error by which a stream's producer hears that the stream is another's.
 TAKEN_OVER = "TakenOver"
 
-#: Records of a chunk, as the fleet's settings have it.
-CHUNK = 50
+#: Records of a chunk, and seconds between two saves of one, as the fleet's settings have it.
+CHUNK, SAVES = 50, 1
+
+#: Seconds that a save may take.
+SAVING = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,10 +249,6 @@ def _may_be(made: Made, ran: Ran) -> bool:
     return made.endpoint == ran.endpoint and made.began - EARLY <= ran.time <= until
 
 
-#: Seconds between two saves of a chunk, as the fleet's workers are told, and the save itself.
-SAVE = 1.5
-
-
 def _scope(id_: str) -> str:
     """The chunk that a record is of; the id of anything else."""
     job, _, position = id_.rpartition("-")
@@ -290,7 +289,7 @@ def _why(made: Made, facts: _Facts) -> str | None:
     until = _next_run(made, facts)
     refused = _told("refused", made, facts)
     # A record's answer is in its worker's hands until the chunk saves.
-    held = SAVE if _scope(made.id) != made.id else 0.0
+    held = SAVES + SAVING if _scope(made.id) != made.id else 0.0
     end = min(until, refused or (made.ended or made.began + LONGEST) + held)
     cut_off = facts.cut_off(made.life, max(begun, default=made.began), end)
     if cut_off:
