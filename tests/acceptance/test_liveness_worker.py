@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import channels_harness
 import pytest
 from channels_harness import OwnRedis
 from harness import Environment, Worker, eventually
@@ -20,15 +19,6 @@ LONG_AGO = (0.0, 0.0)
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[OwnRedis]:
-    """A Redis of the test's own."""
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    with channels_harness.own_redis(folder) as made:
-        yield made
-
-
-@pytest.fixture
 def file(tmp_path: Path) -> Path:
     """Where the sign is to be."""
     return tmp_path / "alive"
@@ -36,13 +26,13 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def showing(
-    environment: Environment, server: OwnRedis, file: Path, tmp_path: Path
+    environment: Environment, own_redis: OwnRedis, file: Path, tmp_path: Path
 ) -> Iterator[Worker]:
     """A worker that shows that it is alive."""
     made = Worker(
         {
             **environment,
-            "CELERY_SAGEMAKER_BROKER_URL": server.url,
+            "CELERY_SAGEMAKER_BROKER_URL": own_redis.url,
             "CELERY_SAGEMAKER_LIVENESS__FILE": str(file),
             "CELERY_SAGEMAKER_LIVENESS__EVERY": str(EVERY),
         },
@@ -60,13 +50,13 @@ def fresh(file: Path) -> bool:
 
 
 def test_a_worker_shows_that_it_takes_messages(
-    showing: Worker, server: OwnRedis, file: Path
+    showing: Worker, own_redis: OwnRedis, file: Path
 ) -> None:
     """Again and again; not while its Redis is away; and again when that has come back."""
     eventually(file.exists)
     os.utime(file, LONG_AGO)
     eventually(lambda: fresh(file), seconds=10)
-    server.kill()
+    own_redis.kill()
     eventually(lambda: "Connection to broker lost" in showing.output)
     # The consumer stops its steps right behind that line.
     eventually(lambda: "Trying again in" in showing.output)
@@ -75,7 +65,7 @@ def test_a_worker_shows_that_it_takes_messages(
     while time.monotonic() < give_up:
         assert not fresh(file)
         time.sleep(EVERY)
-    server.start()
+    own_redis.start()
     eventually(lambda: fresh(file) or not showing.alive)
     # kombu#582: it may have ended, and then shows nothing either.
     assert fresh(file) == showing.alive
